@@ -1,0 +1,22 @@
+# Each target is a line that you could type yourself.
+export CGO_ENABLED ?= 0
+
+.PHONY: build test e2e bench lint quickstart
+
+build: ## bin/hallmark, one static binary
+	go build -trimpath -ldflags=-s -o bin/hallmark ./cmd/hallmark
+
+test: ## every test that needs nothing but Go
+	go test ./...
+
+e2e: ## the longer suites: real peers, the README's commands, fuzzing for a while
+	HALLMARK_E2E=1 go test -count=1 -timeout 30m ./test/... ./examples/...
+
+bench: ## ours against peers, in one run; installs the peers that it can
+	go run ./test/bench
+
+lint: ## format, vet, staticcheck
+	go run ./test/lint
+
+quickstart: build ## key, real model, sign, verify, push, pull
+	./examples/quickstart/run.sh

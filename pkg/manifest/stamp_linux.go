@@ -1,0 +1,43 @@
+package manifest
+
+import (
+	"io/fs"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// stamp tells whether a file is still the one that was listed.
+type stamp struct {
+	dev, ino     uint64
+	size         int64
+	mtime, ctime int64 // in nanoseconds
+}
+
+func stampOf(info fs.FileInfo) stamp {
+	s := stamp{size: info.Size(), mtime: info.ModTime().UnixNano()}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		s.dev, s.ino, s.ctime = uint64(st.Dev), st.Ino, st.Ctim.Nano()
+	}
+	return s
+}
+
+// same reports whether both are one file or folder, whatever is in it.
+func (s stamp) same(o stamp) bool { return s.dev == o.dev && s.ino == o.ino && s.ino != 0 }
+
+// weakStat reports whether the file system at path has no stable inode numbers and change times: what is served by a
+// user-space or network protocol without them.
+func weakStat(path string) bool {
+	var st unix.Statfs_t
+	if unix.Statfs(path, &st) != nil {
+		return true
+	}
+	switch uint32(st.Type) {
+	case unix.FUSE_SUPER_MAGIC, unix.V9FS_MAGIC, unix.SMB_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC:
+		return true
+	}
+	return false
+}
+
+// openFlags keep a pipe that was put in a file's place from blocking.
+const openFlags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC

@@ -1,0 +1,26 @@
+//go:build !linux
+
+package manifest
+
+import (
+	"io/fs"
+	"os"
+)
+
+// stamp tells whether a file is still the one that was listed, as far as size and modification time go.
+type stamp struct {
+	dev, ino     uint64
+	size         int64
+	mtime, ctime int64
+}
+
+func stampOf(info fs.FileInfo) stamp {
+	return stamp{size: info.Size(), mtime: info.ModTime().UnixNano()}
+}
+
+func (s stamp) same(o stamp) bool { return false }
+
+// weakStat is true where inode numbers and change times are not read.
+func weakStat(string) bool { return true }
+
+const openFlags = os.O_RDONLY

@@ -1,0 +1,109 @@
+package policy
+
+import (
+	_ "embed"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// SchemaName is the name and version of a Decision's JSON form.
+const SchemaName = "hallmark.decision/v1"
+
+// Schema is the JSON Schema of a Decision's JSON form.
+//
+//go:embed decision.schema.json
+var Schema []byte
+
+// Verdict is an answer. The zero Verdict is No.
+type Verdict int
+
+// The three answers.
+const (
+	No Verdict = iota
+	Unknown
+	Yes
+)
+
+// String is "no", "unknown" or "yes"; anything else reads "no".
+func (v Verdict) String() string {
+	switch v {
+	case Yes:
+		return "yes"
+	case Unknown:
+		return "unknown"
+	}
+	return "no"
+}
+
+// MarshalText writes String.
+func (v Verdict) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
+
+// UnmarshalText reads what MarshalText writes and nothing else.
+func (v *Verdict) UnmarshalText(text []byte) error {
+	for _, known := range []Verdict{No, Unknown, Yes} {
+		if string(text) == known.String() {
+			*v = known
+			return nil
+		}
+	}
+	return fmt.Errorf("verdict %q: it is yes, no or unknown", text)
+}
+
+// Decision is the answer with everything that led to it. Decide makes it; the zero Decision is a no without reasons.
+type Decision struct {
+	verdict  Verdict
+	Artifact Artifact
+	Policy   string     // what the policy asked, in words
+	Checks   []Check    // what was looked at, in order
+	Evidence []Evidence // every bundle, counted or not
+	Notes    []string
+	At       time.Time // when it was decided
+}
+
+// Check is one thing that was looked at.
+type Check struct {
+	Name     string    `json:"name"`
+	Verdict  Verdict   `json:"verdict"`
+	Detail   string    `json:"detail"`
+	Findings []Finding `json:"findings,omitempty"`
+}
+
+// Verdict is the answer.
+func (d Decision) Verdict() Verdict { return d.verdict }
+
+// Reasons lists the codes of everything that stood in the way, each once, in the order of the checks. It is empty
+// exactly if the verdict is Yes, save for the zero Decision.
+func (d Decision) Reasons() []Reason {
+	if d.verdict == Yes {
+		return nil
+	}
+	var codes []Reason
+	seen := map[Reason]bool{}
+	for _, c := range d.Checks {
+		for _, f := range c.Findings {
+			if !seen[f.Code] {
+				seen[f.Code] = true
+				codes = append(codes, f.Code)
+			}
+		}
+	}
+	return codes
+}
+
+// MarshalJSON writes hallmark.decision/v1.
+func (d Decision) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Schema   string     `json:"schema"`
+		Verdict  Verdict    `json:"verdict"`
+		Reasons  []Reason   `json:"reasons"`
+		Artifact Artifact   `json:"artifact"`
+		Policy   string     `json:"policy"`
+		Checks   []Check    `json:"checks"`
+		Evidence []Evidence `json:"evidence"`
+		Notes    []string   `json:"notes"`
+		At       time.Time  `json:"at"`
+	}{SchemaName, d.verdict, d.Reasons(), d.Artifact, d.Policy, d.Checks, d.Evidence, d.Notes, d.At.UTC()},
+		json.Deterministic(true))
+}

@@ -1,0 +1,124 @@
+package trust
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Method is how a bundle was signed (OMS §4.1).
+type Method string
+
+// The three signing methods.
+const (
+	MethodKey         Method = "key"
+	MethodCertificate Method = "certificate"
+	MethodKeyless     Method = "keyless" // OMS calls it "sigstore"
+)
+
+// Signer is who signed a bundle, as established against Roots. It is a fact, not a permission.
+type Signer struct {
+	Method  Method            `json:"method"`
+	Key     string            `json:"key,omitempty"`     // MethodKey: the key's fingerprint
+	Subject string            `json:"subject,omitempty"` // certificate: the leaf's subject; keyless: its subject alternative name
+	CA      string            `json:"ca,omitempty"`      // MethodCertificate: fingerprint of the authority that anchors the chain
+	Issuer  string            `json:"issuer,omitempty"`  // MethodKeyless: the OIDC issuer
+	Claims  map[string]string `json:"claims,omitempty"`  // MethodKeyless: the issuer's further claims, by Fulcio's names
+}
+
+// String names the signer for people, in one line. Text that came from a certificate is quoted where it would not print.
+func (s Signer) String() string {
+	switch s.Method {
+	case MethodKey:
+		return "key " + s.Key
+	case MethodCertificate:
+		return printable(s.Subject) + " (ca " + short(s.CA) + ")"
+	case MethodKeyless:
+		return printable(s.Subject) + " (" + printable(s.Issuer) + ")"
+	}
+	return "nobody"
+}
+
+// Identity is a signer that somebody trusts. Every field that is set must be equal; there are no wildcards.
+// Exactly one of three forms is valid: Key; CA with Subject or AnySubject; Issuer with Subject.
+type Identity struct {
+	Name       string // how decisions call it; may be empty
+	Key        string // fingerprint of a public key
+	CA         string // fingerprint of a certificate authority
+	Issuer     string // OIDC issuer
+	Subject    string // certificate subject or OIDC identity
+	AnySubject bool   // with CA: every leaf under it, as OMS's tools trust it
+}
+
+// Validate returns an error unless i has one of the three valid forms.
+func (i Identity) Validate() error {
+	forms := 0
+	for _, f := range []string{i.Key, i.CA, i.Issuer} {
+		if f != "" {
+			forms++
+		}
+	}
+	switch {
+	case forms == 0 && i.Subject == "":
+		return ErrNobody
+	case forms == 0:
+		return errors.New("identity without an identity provider")
+	case forms > 1:
+		return errors.New("identity is more than one of key, ca and issuer")
+	case i.Key != "" && (i.Subject != "" || i.AnySubject):
+		return errors.New("a key has no subject")
+	case i.CA != "" && (i.Subject == "") != i.AnySubject:
+		return errors.New("a ca needs a subject, or every subject allowed in words")
+	case i.Issuer != "" && i.Subject == "":
+		return errors.New("identity provider without an identity")
+	case i.Issuer != "" && i.AnySubject:
+		return errors.New("an identity provider never vouches for every subject")
+	}
+	return nil
+}
+
+// Matches reports whether s is exactly i. An invalid Identity matches nobody.
+func (i Identity) Matches(s Signer) bool {
+	if i.Validate() != nil {
+		return false
+	}
+	switch s.Method {
+	case MethodKey:
+		return i.Key != "" && i.Key == s.Key
+	case MethodCertificate:
+		return i.CA != "" && i.CA == s.CA && (i.AnySubject || i.Subject == s.Subject)
+	case MethodKeyless:
+		return i.Issuer != "" && i.Issuer == s.Issuer && i.Subject == s.Subject
+	}
+	return false
+}
+
+// String names the identity for people.
+func (i Identity) String() string {
+	switch {
+	case i.Name != "":
+		return i.Name
+	case i.Key != "":
+		return "key " + i.Key
+	case i.CA != "" && i.AnySubject:
+		return "every leaf under ca " + short(i.CA)
+	case i.CA != "":
+		return printable(i.Subject) + " (ca " + short(i.CA) + ")"
+	}
+	return printable(i.Subject) + " (" + printable(i.Issuer) + ")"
+}
+
+func short(fingerprint string) string {
+	if len(fingerprint) > 12 {
+		return fingerprint[:12]
+	}
+	return fingerprint
+}
+
+// printable quotes text from outside where a terminal could take it for something else than text.
+func printable(s string) string {
+	if quoted := fmt.Sprintf("%q", s); strings.Trim(quoted, `"`) != s {
+		return quoted
+	}
+	return s
+}

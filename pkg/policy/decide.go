@@ -219,7 +219,11 @@ func summary(a Artifact, findings []Finding) string {
 	}
 	var parts []string
 	if n := counts[DigestMismatch]; n > 0 {
-		parts = append(parts, fmt.Sprintf("%d of %d differ", n, a.Files))
+		verb := "differ"
+		if n == 1 {
+			verb = "differs"
+		}
+		parts = append(parts, fmt.Sprintf("%d of %d %s", n, a.Files, verb))
 	}
 	for _, c := range []struct {
 		code Reason

@@ -1,0 +1,179 @@
+package chain
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/hallmark-project/hallmark/attestations"
+	"github.com/hallmark-project/hallmark/pkg/manifest"
+	"github.com/hallmark-project/hallmark/pkg/policy"
+)
+
+// Files is an artifact on disk: one file, or a directory. Its bytes are read.
+type Files struct {
+	Path    string
+	Options FilesOptions
+}
+
+// FilesOptions says how to read an artifact on disk.
+type FilesOptions struct {
+	IgnorePaths []string                // the verifier's own exclusions, beside those that the signature records
+	Signature   string                  // signature file of another name, which is not content
+	Workers     int                     // 0: one per core
+	Progress    func(done, total int64) // bytes hashed; nil: none
+}
+
+// Describe returns the path.
+func (f *Files) Describe() (policy.Artifact, []policy.Finding) {
+	return policy.Artifact{Ref: f.Path, Bytes: policy.BytesRead}, nil
+}
+
+// Compare lists and hashes the files as s records it and compares them with s (OMS §8.4). Files that s lists are read
+// whatever an exclusion says; files that only an exclusion explains are reported as uncovered.
+//
+// Where s records whole-file SHA-256 the artifact ID is computed too and must be the one that the signer wrote. Shards
+// and other hashes are checked on all cores instead, without an ID.
+func (f *Files) Compare(ctx context.Context, s *attestations.Signature) (Comparison, error) {
+	var out Comparison
+	out.Artifact, _ = f.Describe()
+	signed, err := s.Files()
+	if err != nil {
+		return out, err
+	}
+	if s.Single() {
+		signed[0].Name = filepath.Base(f.Path)
+	}
+	want := make(map[string]attestations.SignedFile, len(signed))
+	for _, w := range signed {
+		want[w.Name] = w
+	}
+	options, notes := f.listing(s)
+	options.Keep = func(name string) bool { _, ok := want[name]; return ok }
+	out.Notes = notes
+	l, err := manifest.List(ctx, f.Path, options)
+	if err != nil {
+		return out, err
+	}
+	defer l.Close()
+
+	present := make(map[string]bool, len(l.Entries))
+	sharded := s.Serialization.Method == manifest.Shards
+	for _, e := range l.Entries {
+		present[e.Name] = true
+		out.Artifact.Files++
+		out.Artifact.Size += e.Size
+		w, ok := want[e.Name]
+		switch {
+		case ok && w.Size >= 0 && w.Size != e.Size:
+			out.add(policy.DigestMismatch, e.Name, fmt.Sprintf("%d bytes", w.Size), fmt.Sprintf("%d bytes", e.Size))
+		case !ok && sharded && e.Size == 0:
+			out.Artifact.Uncovered = append(out.Artifact.Uncovered, e.Name) // OMS §6.3.2 leaves empty files out
+		case !ok:
+			out.Findings = append(out.Findings, policy.Finding{Code: policy.FileUnsigned, File: e.Name, Detail: "not signed"})
+		}
+	}
+	for _, w := range signed {
+		if !present[w.Name] {
+			out.Findings = append(out.Findings, policy.Finding{Code: policy.FileMissing, File: w.Name, Detail: "signed, but not there"})
+		}
+	}
+	for _, r := range l.Refused {
+		out.Findings = append(out.Findings, policy.Finding{Code: policy.FileRefused, File: r.Name, Detail: r.Reason})
+	}
+	out.Artifact.Uncovered = append(out.Artifact.Uncovered, l.Uncovered...)
+	if err := f.hash(ctx, l, s, want, &out); err != nil {
+		return out, err
+	}
+	return out, nil
+}
+
+// listing turns what the signature records into how to list. Recorded paths that are not relative paths inside the
+// artifact, as one implementation writes them, exclude nothing here, and the decision says so.
+func (f *Files) listing(s *attestations.Signature) (manifest.Options, []string) {
+	r := s.Serialization
+	o := manifest.Options{
+		Method: r.Method, Algorithm: r.Algorithm, ShardSize: r.ShardSize, AllowSymlinks: r.AllowSymlinks,
+		IgnorePaths: f.Options.IgnorePaths, Signature: f.Options.Signature,
+		NoID: !s.WholeSHA256(),
+	}
+	var notes []string
+	for _, p := range r.IgnorePaths {
+		clean := path.Clean(p)
+		if path.IsAbs(p) || clean == ".." || strings.HasPrefix(clean, "../") || strings.ContainsAny(p, "*?[") {
+			notes = append(notes, fmt.Sprintf("ignored path %q is not inside the artifact and excludes nothing (OMS §6.2.1)", p))
+			continue
+		}
+		o.IgnorePaths = append(o.IgnorePaths[:len(o.IgnorePaths):len(o.IgnorePaths)], clean)
+	}
+	if o.NoID {
+		notes = append(notes, fmt.Sprintf("artifact ID not computed: signed as %s of %s", r.Method, r.Algorithm))
+	}
+	return o, notes
+}
+
+// hash reads the signed files that are there and compares digests and ID.
+func (f *Files) hash(ctx context.Context, l *manifest.Listing, s *attestations.Signature, want map[string]attestations.SignedFile, out *Comparison) error {
+	if len(want) == 0 {
+		return errors.New("compare files: nothing is signed")
+	}
+	m, err := l.Hash(ctx, manifest.HashOptions{
+		Only:    func(name string) bool { _, ok := want[name]; return ok },
+		Workers: f.Options.Workers, Progress: f.Options.Progress,
+	})
+	if errors.Is(err, manifest.ErrEmpty) { // every signed file is missing, which is found already
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if m.WeakStat {
+		out.Notes = append(out.Notes, "the file system has no stable inode numbers and times: only sizes and modification times were compared before and after reading")
+	}
+	found, err := (&attestations.Signature{Serialization: m.Serialization, Resources: m.Resources}).Files()
+	if err != nil {
+		return err
+	}
+	for _, got := range found {
+		w := want[got.Name]
+		for i, d := range w.Digests {
+			if w.Size >= 0 && w.Size != got.Size { // already found different by its size
+				break
+			}
+			if i >= len(got.Digests) || !bytes.Equal(d, got.Digests[i]) {
+				other := "nothing"
+				if i < len(got.Digests) {
+					other = digest(s, got.Digests[i])
+				}
+				out.add(policy.DigestMismatch, got.Name, digest(s, d), other)
+				break
+			}
+		}
+	}
+	if m.NoID {
+		return nil
+	}
+	id, err := m.ID()
+	if err != nil {
+		return err
+	}
+	out.Artifact.ID = id
+	if s.ArtifactID != "" && s.ArtifactID != id && len(out.Findings) == 0 {
+		out.Findings = append(out.Findings, policy.Finding{Code: policy.IDMismatch, Want: s.ArtifactID, Got: id,
+			Detail: "the signer wrote another artifact ID than these files have"})
+	}
+	return nil
+}
+
+func (c *Comparison) add(code policy.Reason, file, want, got string) {
+	c.Findings = append(c.Findings, policy.Finding{Code: code, File: file, Want: want, Got: got, Detail: "differs"})
+}
+
+func digest(s *attestations.Signature, d []byte) string {
+	return string(s.Serialization.Algorithm) + ":" + hex.EncodeToString(d)
+}

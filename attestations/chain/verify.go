@@ -1,0 +1,181 @@
+package chain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/hallmark-project/hallmark/attestations"
+	"github.com/hallmark-project/hallmark/pkg/hashing"
+	"github.com/hallmark-project/hallmark/pkg/policy"
+	"github.com/hallmark-project/hallmark/pkg/trust"
+)
+
+// MaxBundles caps how many bundles are opened for one artifact. More is a don't know, not a selection.
+const MaxBundles = 256
+
+// Item is one bundle and where it lay.
+type Item struct {
+	Where  string
+	Bundle attestations.Bundle
+}
+
+// Source is a place where evidence lies.
+type Source interface {
+	// Evidence returns every bundle that there is for the artifact; none is no error. An error means that the source
+	// could not be read completely: the decision is then a don't know. A *MalformedError is a no instead.
+	Evidence(ctx context.Context) ([]Item, error)
+}
+
+// MalformedError says that a place reserved for evidence holds something else.
+type MalformedError struct {
+	Where string
+	Err   error
+}
+
+func (e *MalformedError) Error() string { return fmt.Sprintf("%s: %v", e.Where, e.Err) }
+
+// Unwrap returns the cause.
+func (e *MalformedError) Unwrap() error { return e.Err }
+
+// Artifact is what is decided on.
+type Artifact interface {
+	// Describe returns what is known before anything was compared, and what stands in the way whoever signed it.
+	Describe() (policy.Artifact, []policy.Finding)
+	// Compare compares what is there with what s lists. A difference is a finding, never an error; an error means that
+	// the comparison could not be made: a *manifest.ChangedError, a failed read, or a context that ended.
+	Compare(ctx context.Context, s *attestations.Signature) (Comparison, error)
+}
+
+// Comparison is what Compare found.
+type Comparison struct {
+	Artifact policy.Artifact  // Describe's, completed by what was read
+	Findings []policy.Finding // empty: exactly what was signed is there
+	Notes    []string
+}
+
+// Options is whom to believe and what must hold. The zero Options trusts nobody, and Verify then says so.
+type Options struct {
+	Roots  trust.Roots   // opens bundles
+	Policy policy.Policy // decides
+}
+
+// Verify decides on a by the evidence of sources. The error is not nil only if ctx ended; every other trouble is in the
+// Decision. The bytes of an artifact are not read before a trusted signature says what they should be.
+func Verify(ctx context.Context, a Artifact, sources []Source, o Options) (policy.Decision, error) {
+	var facts policy.Facts
+	facts.Artifact, facts.Problems = a.Describe()
+	items := collect(ctx, sources, &facts)
+	signatures := make([]*attestations.Signature, len(items))
+	for i, item := range items {
+		evidence, signature := open(item, o.Roots, &facts)
+		facts.Evidence = append(facts.Evidence, evidence)
+		if signature != nil && o.Policy.Trusts(*evidence.Signer) {
+			signatures[i] = signature
+		}
+	}
+	for i, s := range signatures {
+		if s == nil || ctx.Err() != nil {
+			continue
+		}
+		if holds := compare(ctx, a, s, &facts, &facts.Evidence[i]); holds {
+			break // any one trusted signature that holds is enough; the bytes are read once
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return policy.Decision{}, context.Cause(ctx)
+	}
+	return policy.Decide(o.Policy, facts, o.Roots.Time()), nil
+}
+
+func collect(ctx context.Context, sources []Source, facts *policy.Facts) []Item {
+	var items []Item
+	for _, s := range sources {
+		found, err := s.Evidence(ctx)
+		items = append(items, found...)
+		if err != nil {
+			facts.Problems = append(facts.Problems, Problem(err))
+		}
+	}
+	if len(items) > MaxBundles {
+		facts.Problems = append(facts.Problems, policy.Finding{Code: policy.CapReached,
+			Detail: fmt.Sprintf("%d bundles, at most %d are opened for one artifact", len(items), MaxBundles)})
+		items = items[:MaxBundles]
+	}
+	return items
+}
+
+// open opens one bundle and reads it if it is a signature on an artifact.
+func open(item Item, roots trust.Roots, facts *policy.Facts) (policy.Evidence, *attestations.Signature) {
+	e := policy.Evidence{Where: item.Where}
+	a, err := attestations.Open(item.Bundle, roots)
+	if err != nil {
+		e.Findings = []policy.Finding{finding(err)}
+		return e, nil
+	}
+	signer := a.Signer()
+	e.Digest, e.PredicateType, e.Signer = a.Name(), a.PredicateType(), &signer
+	if t, source, ok := a.Time(); ok {
+		e.Time, e.TimeSource = &t, source
+	}
+	e.Signature = a.PredicateType() == attestations.PredicateOMS || a.PredicateType() == attestations.PredicateOMSLegacy
+	if !e.Signature {
+		return e, nil
+	}
+	s, err := attestations.ReadSignature(a)
+	if err != nil {
+		e.Findings = []policy.Finding{{Code: policy.StatementMalformed, Detail: err.Error()}}
+		return e, nil
+	}
+	e.Kind = string(s.Kind)
+	for _, n := range s.Notes {
+		facts.Notes = append(facts.Notes, item.Where+": "+n)
+	}
+	return e, s
+}
+
+// compare has a compared with s and reports whether it holds.
+func compare(ctx context.Context, a Artifact, s *attestations.Signature, facts *policy.Facts, e *policy.Evidence) bool {
+	c, err := a.Compare(ctx, s)
+	if err != nil {
+		facts.Problems = append(facts.Problems, Problem(err))
+		return false
+	}
+	e.Compared, e.Findings = true, c.Findings
+	facts.Artifact = c.Artifact
+	facts.Notes = append(facts.Notes, c.Notes...)
+	return len(c.Findings) == 0
+}
+
+// finding turns what refused a bundle into its reason.
+func finding(err error) policy.Finding {
+	var refused *attestations.OpenError
+	if errors.As(err, &refused) {
+		return policy.Finding{Code: refused.Reason, Detail: err.Error()}
+	}
+	return policy.Finding{Code: policy.BundleMalformed, Detail: err.Error()}
+}
+
+// timeout is what network errors and contexts say of themselves.
+type timeout interface{ Timeout() bool }
+
+// coded is an error that knows its reason.
+type coded interface{ Reason() policy.Reason }
+
+// Problem turns what kept something from being established into its reason.
+func Problem(err error) policy.Finding {
+	var malformed *MalformedError
+	var slow timeout
+	var own coded
+	switch {
+	case errors.As(err, &malformed):
+		return policy.Finding{Code: policy.EvidenceMalformed, Where: malformed.Where, Detail: err.Error()}
+	case errors.As(err, &own):
+		return policy.Finding{Code: own.Reason(), Detail: err.Error()}
+	case errors.Is(err, hashing.ErrChanged):
+		return policy.Finding{Code: policy.Changed, Detail: err.Error()}
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &slow) && slow.Timeout():
+		return policy.Finding{Code: policy.TimedOut, Detail: err.Error()}
+	}
+	return policy.Finding{Code: policy.Unreadable, Detail: err.Error()}
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hallmark-project/hallmark/pkg/manifest"
+)
+
+// digestResult is what digest prints as JSON: hallmark.digest/v1.
+type digestResult struct {
+	Schema    string       `json:"schema"`
+	Name      string       `json:"name"`
+	ID        string       `json:"id"`
+	Root      string       `json:"omsRootDigest"`
+	Hash      string       `json:"hash"`
+	Files     []digestFile `json:"files"`
+	Bytes     int64        `json:"bytes"`
+	Uncovered []string     `json:"uncovered"`
+}
+
+type digestFile struct {
+	Name   string `json:"name"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+}
+
+func newDigest(s streams) *cobra.Command {
+	var list listFlags
+	var hash hashFlags
+	var out output
+	c := &cobra.Command{
+		Use:   "digest ARTIFACT",
+		Short: "Name an artifact: its ID, from its bytes alone",
+		Long: `Print the artifact ID of a file, a directory or a Hugging Face cache snapshot, with its OMS root digest, files and bytes.
+
+The artifact ID is the digest of the artifact's canonical OCI manifest: the digest under which a registry serves it. It
+follows from the names and bytes of the files alone, on every machine. Exclusions that model.sig records are kept.`,
+		Example: `  hallmark digest ./chat
+  hallmark digest --json ./chat | jq -r .id`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			path, err := onDiskOnly(args[0])
+			if err != nil {
+				return err
+			}
+			var o manifest.Options
+			if err := hash.apply(&o); err != nil {
+				return err
+			}
+			if err := recorded(s, path, list, &o); err != nil {
+				return err
+			}
+			m, err := build(c.Context(), s, path, o, out)
+			if err != nil {
+				return err
+			}
+			return showDigest(s, m, out)
+		},
+	}
+	list.bind(c.Flags())
+	list.bindSignature(c.Flags(), "signature `FILE` inside the artifact that is not content")
+	hash.bind(c.Flags())
+	out.bind(c.Flags(), "print the artifact ID alone")
+	return c
+}
+
+func showDigest(s streams, m *manifest.Manifest, out output) error {
+	id, err := m.ID()
+	if err != nil {
+		return err
+	}
+	switch {
+	case out.JSON:
+		r := digestResult{Schema: "hallmark.digest/v1", Name: m.Name, ID: id, Root: m.RootDigest().String(),
+			Hash: string(m.Serialization.Algorithm), Bytes: m.Bytes(), Uncovered: m.Uncovered}
+		for _, f := range m.Files {
+			r.Files = append(r.Files, digestFile{f.Name, f.Size, f.SHA256.String()})
+		}
+		return writeJSON(s.out, r)
+	case out.Quiet:
+		_, err = fmt.Fprintln(s.out, id)
+		return err
+	}
+	fmt.Fprintf(s.out, "artifact ID      %s\n", id)
+	fmt.Fprintf(s.out, "OMS root digest  %s\n", m.RootDigest())
+	fmt.Fprintf(s.out, "files            %d\n", len(m.Files))
+	_, err = fmt.Fprintf(s.out, "bytes            %d\n", m.Bytes())
+	if n := len(m.Uncovered); n > 0 {
+		fmt.Fprintf(s.err, "hallmark: %d more files are left out, such as %s\n", n, printable(m.Uncovered[0]))
+	}
+	return err
+}

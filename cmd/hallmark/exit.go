@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/hallmark-project/hallmark/pkg/manifest"
+	"github.com/hallmark-project/hallmark/pkg/policy"
+)
+
+// The exit codes. 2 is never used on purpose: a Go panic exits with it.
+const (
+	exitDone        = 0
+	exitNo          = 1
+	exitUnknown     = 3
+	exitUsage       = 4
+	exitInterrupted = 130
+	exitTerminated  = 143
+)
+
+// usageError is wrong usage: what was typed cannot be meant.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// hintError carries a line of advice beside an error. A hint never suggests weakening a check.
+type hintError struct {
+	err  error
+	hint string
+}
+
+func (e hintError) Error() string { return e.err.Error() }
+func (e hintError) Unwrap() error { return e.err }
+
+// undecided is a decision that is not a yes, after it was printed.
+type undecided struct{ verdict policy.Verdict }
+
+func (u undecided) Error() string { return "verdict: " + u.verdict.String() }
+
+// exitCode is the one place where an exit code is made.
+func exitCode(ctx context.Context, err error) int {
+	var usage usageError
+	var verdict undecided
+	var refused *manifest.RefusedError
+	var stop stopped
+	switch {
+	case err == nil:
+		return exitDone
+	case ctx.Err() != nil && errors.As(context.Cause(ctx), &stop):
+		if stop.signal == syscall.SIGTERM {
+			return exitTerminated
+		}
+		return exitInterrupted
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.As(err, &verdict) && verdict.verdict == policy.No, errors.As(err, &refused):
+		return exitNo
+	}
+	return exitUnknown
+}

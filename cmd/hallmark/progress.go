@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+	"unicode"
+
+	"github.com/spf13/pflag"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/term"
+
+	"github.com/hallmark-project/hallmark/pkg/manifest"
+)
+
+func (o *output) bind(f *pflag.FlagSet, quiet string) {
+	f.BoolVar(&o.JSON, "json", false, "print one JSON object")
+	f.BoolVar(&o.Quiet, "quiet", false, quiet)
+}
+
+// When progress begins to show, and how often where there is no terminal.
+const (
+	progressAfter = time.Second
+	progressEvery = 10 * time.Second
+)
+
+// progress shows on stderr how far a long step is: a bar on a terminal, a line every ten seconds elsewhere, nothing
+// within the first second. The nil progress shows nothing.
+type progress struct {
+	mu       sync.Mutex
+	s        streams
+	verb     string
+	began    time.Time
+	last     time.Time
+	terminal bool
+	bars     *mpb.Progress
+	bar      *mpb.Bar
+	stopped  bool
+}
+
+func newProgress(s streams, verb string, o output) *progress {
+	if o.JSON || o.Quiet {
+		return nil
+	}
+	now := time.Now()
+	p := &progress{s: s, verb: verb, began: now, last: now}
+	if f, ok := s.err.(*os.File); ok {
+		p.terminal = term.IsTerminal(int(f.Fd()))
+	}
+	return p
+}
+
+// update says that done of total bytes are through. It may be called by several goroutines.
+func (p *progress) update(done, total int64) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	switch {
+	case p.stopped || now.Sub(p.began) < progressAfter:
+	case p.terminal:
+		if p.bar == nil {
+			p.bars = mpb.New(mpb.WithOutput(p.s.err), mpb.WithWidth(40), mpb.WithAutoRefresh())
+			p.bar = p.bars.AddBar(total, mpb.BarRemoveOnComplete(), mpb.PrependDecorators(decor.Name(p.verb+" "), decor.CountersKibiByte("% .1f / % .1f")),
+				mpb.AppendDecorators(decor.AverageSpeed(decor.SizeB1024(0), "% .1f  "), decor.AverageETA(decor.ET_STYLE_GO)))
+		}
+		p.bar.SetCurrent(done)
+	case now.Sub(p.last) >= progressEvery:
+		p.last = now
+		fmt.Fprintf(p.s.err, "hallmark: %s %d of %d MB, %d MB/s\n", p.verb, done/1e6, total/1e6, int64(float64(done)/1e6/now.Sub(p.began).Seconds()))
+	}
+}
+
+// stop ends the display; more calls do nothing.
+func (p *progress) stop() {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bar != nil && !p.stopped {
+		p.bar.Abort(true)
+		p.bars.Wait()
+	}
+	p.stopped = true
+}
+
+// build hashes an artifact on disk and shows how far it is.
+func build(ctx context.Context, s streams, path string, o manifest.Options, out output) (*manifest.Manifest, error) {
+	bar := newProgress(s, "hashed", out)
+	defer bar.stop()
+	o.Progress = bar.update
+	return manifest.Build(ctx, path, o)
+}
+
+// notText reports whether a terminal could take r for something else than text.
+func notText(r rune) bool {
+	return r == unicode.ReplacementChar || !unicode.IsPrint(r) || unicode.Is(unicode.Bidi_Control, r)
+}

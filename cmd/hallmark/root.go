@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// streams are what a command reads and writes. Results go to out, everything else to err.
+type streams struct {
+	in  io.Reader
+	out io.Writer
+	err io.Writer
+}
+
+// run executes one command line and returns the exit code.
+func run(ctx context.Context, args []string, s streams) int {
+	out := &checkedWriter{w: s.out}
+	s.out = out
+	root := newRoot(s)
+	root.SetArgs(args)
+	root.SetIn(s.in)
+	root.SetOut(s.out)
+	root.SetErr(s.err)
+	err := root.ExecuteContext(ctx)
+	if err == nil && out.err != nil { // a result that nobody could read is not a result
+		err = fmt.Errorf("write output: %w", out.err)
+	}
+	report(ctx, s.err, err)
+	return exitCode(ctx, err)
+}
+
+// report prints err for people. A decision was printed already, and who interrupted knows why.
+func report(ctx context.Context, w io.Writer, err error) {
+	var verdict undecided
+	if err == nil || errors.As(err, &verdict) {
+		return
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	fmt.Fprintf(w, "hallmark: %s\n", err)
+	var h hintError
+	if errors.As(err, &h) {
+		hint(w, h.hint)
+	}
+}
+
+func hint(w io.Writer, text string) { fmt.Fprintf(w, "hallmark: hint: %s\n", text) }
+
+// checkedWriter remembers the first write that failed.
+type checkedWriter struct {
+	w   io.Writer
+	err error
+}
+
+func (c *checkedWriter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	if err != nil && c.err == nil {
+		c.err = err
+	}
+	return n, err
+}
+
+func newRoot(s streams) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "hallmark",
+		Short: "Name, sign, store and verify models and datasets",
+		Long: `Hallmark answers one question before a model is served: is this, byte for byte, the model that was signed,
+by whom, and may it run here?
+
+Every flag accepts _ for -, and has a twin in the environment: --public-key is HALLMARK_PUBLIC_KEY
+(a flag that repeats takes one value a line).
+
+Exit codes: 0 yes, or done; 1 no; 3 don't know; 4 wrong usage; 130 interrupted; 143 terminated. Whatever is not 0 blocks.`,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error { return fromEnvironment(c.Flags(), os.LookupEnv) },
+		Args:              cobra.NoArgs,
+		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetGlobalNormalizationFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		return pflag.NormalizedName(strings.ReplaceAll(name, "_", "-"))
+	})
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return withUsage(c, err) })
+	root.AddCommand(newDigest(s), newSign(s), newVerify(s), newInspect(s), newPush(s), newPull(s), newKeygen(s), newVersion(s))
+	for _, c := range append(root.Commands(), root) {
+		if check := c.Args; check != nil {
+			c.Args = func(c *cobra.Command, args []string) error {
+				if err := check(c, args); err != nil {
+					return withUsage(c, err)
+				}
+				return nil
+			}
+		}
+	}
+	return root
+}
+
+// withUsage makes err wrong usage and points to the command's help.
+func withUsage(c *cobra.Command, err error) error {
+	return usageError{hintError{err, c.CommandPath() + " --help"}}
+}
+
+// fromEnvironment sets every flag that was not typed from its twin in the environment. Insecure flags have none.
+func fromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) error {
+	var failed error
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Changed || f.Name == "help" || strings.HasPrefix(f.Name, "insecure-") || failed != nil {
+			return
+		}
+		name := "HALLMARK_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		value, ok := lookup(name)
+		if !ok {
+			return
+		}
+		values := []string{value}
+		if f.Value.Type() == "stringArray" {
+			values = strings.Split(strings.TrimRight(value, "\n"), "\n")
+		}
+		for _, v := range values {
+			if err := flags.Set(f.Name, v); err != nil {
+				failed = usagef("environment variable %s: %w", name, err)
+			}
+		}
+	})
+	return failed
+}

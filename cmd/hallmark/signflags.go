@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"github.com/hallmark-project/hallmark/pkg/signer"
+	"github.com/hallmark-project/hallmark/pkg/trust"
+)
+
+// signFlags is what to sign with.
+type signFlags struct {
+	PrivateKey         string
+	PasswordEnv        string
+	SigningCertificate string
+	CertificateChain   []string
+	IdentityToken      string
+	IdentityTokenFile  string
+	TrustedRoot        string
+	SigningConfig      string
+	Timeout            time.Duration
+}
+
+func (o *signFlags) bind(f *pflag.FlagSet) {
+	f.StringVar(&o.PrivateKey, "private-key", "", "PEM `FILE` with the private key to sign with")
+	f.StringVar(&o.PasswordEnv, "password-env", "", "environment `VARIABLE` with the private key's password; else a terminal is asked")
+	f.StringVar(&o.SigningCertificate, "signing-certificate", "", "PEM `FILE` with the certificate of --private-key")
+	f.StringArrayVar(&o.CertificateChain, "certificate-chain", nil, "PEM `FILE` with the CA certificates above it (repeats)")
+	f.StringVar(&o.IdentityToken, "identity-token", "", "keyless: the OIDC `TOKEN`; prefer --identity-token-file, which other users of the machine cannot see")
+	f.StringVar(&o.IdentityTokenFile, "identity-token-file", "", "keyless: `FILE` with the OIDC token")
+	f.StringVar(&o.TrustedRoot, "trusted-root", "", "keyless: Sigstore trusted_root.json `FILE`")
+	f.StringVar(&o.SigningConfig, "signing-config", "", "keyless: Sigstore signing_config.json `FILE`")
+	f.DurationVar(&o.Timeout, "timeout", 2*time.Minute, "longest `TIME` of one network step; hashing has no limit")
+}
+
+// load returns the signer that the flags name. It asks for a password where one is needed.
+func (o *signFlags) load(s streams) (signer.Signer, error) {
+	keyless := o.IdentityToken != "" || o.IdentityTokenFile != ""
+	switch {
+	case o.PrivateKey != "" && keyless:
+		return nil, usagef("--private-key and an identity token are two ways to sign: use one")
+	case o.PrivateKey == "" && (o.SigningCertificate != "" || len(o.CertificateChain) > 0):
+		return nil, usagef("--signing-certificate and --certificate-chain need --private-key")
+	case o.SigningCertificate == "" && len(o.CertificateChain) > 0:
+		return nil, usagef("--certificate-chain needs --signing-certificate")
+	case o.PrivateKey != "":
+		return o.loadKey(s)
+	case keyless:
+		return o.loadKeyless()
+	}
+	return nil, usageError{hintError{errors.New("nothing to sign with"),
+		"--private-key FILE (hallmark keygen makes one), or --identity-token-file FILE --trusted-root FILE --signing-config FILE"}}
+}
+
+func (o *signFlags) loadKey(s streams) (signer.Signer, error) {
+	data, err := readSmall(o.PrivateKey)
+	if err != nil {
+		return nil, err
+	}
+	key, err := signer.ParsePrivateKey(data, func() ([]byte, error) { return o.password(s) })
+	if err != nil {
+		return nil, usagef("--private-key %s: %w", o.PrivateKey, err)
+	}
+	if o.SigningCertificate == "" {
+		return signer.NewKey(key)
+	}
+	if data, err = readSmall(o.SigningCertificate); err != nil {
+		return nil, err
+	}
+	leaf, err := trust.ParseCertificates(data)
+	if err != nil {
+		return nil, usagef("--signing-certificate %s: %w", o.SigningCertificate, err)
+	}
+	chain := leaf[1:]
+	for _, path := range o.CertificateChain {
+		if data, err = readSmall(path); err != nil {
+			return nil, err
+		}
+		certs, err := trust.ParseCertificates(data)
+		if err != nil {
+			return nil, usagef("--certificate-chain %s: %w", path, err)
+		}
+		chain = append(chain, certs...)
+	}
+	by, err := signer.NewCertificate(key, leaf[0], chain)
+	if err != nil {
+		return nil, usagef("--signing-certificate %s: %w", o.SigningCertificate, err)
+	}
+	return by, nil
+}
+
+// password comes from the environment, or from a terminal if there is one. Nothing is asked anywhere else.
+func (o *signFlags) password(s streams) ([]byte, error) {
+	if o.PasswordEnv != "" {
+		if value := os.Getenv(o.PasswordEnv); value != "" {
+			return []byte(value), nil
+		}
+		return nil, fmt.Errorf("environment variable %s is empty", o.PasswordEnv)
+	}
+	f, ok := s.in.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return nil, errors.New("the key is encrypted, and there is no terminal to ask for its password: use --password-env")
+	}
+	fmt.Fprintf(s.err, "password for %s: ", o.PrivateKey)
+	password, err := term.ReadPassword(int(f.Fd()))
+	fmt.Fprintln(s.err)
+	return password, err
+}
+
+func (o *signFlags) loadKeyless() (signer.Signer, error) {
+	switch {
+	case o.IdentityToken != "" && o.IdentityTokenFile != "":
+		return nil, usagef("--identity-token and --identity-token-file are one token twice: use one")
+	case o.TrustedRoot == "" || o.SigningConfig == "":
+		return nil, usagef("keyless signing needs --trusted-root and --signing-config")
+	}
+	root, err := loadSigstore(o.TrustedRoot)
+	if err != nil {
+		return nil, err
+	}
+	config, err := readSmall(o.SigningConfig)
+	if err != nil {
+		return nil, err
+	}
+	by, err := signer.NewKeyless(signer.KeylessOptions{
+		Token: o.token, TrustedRoot: root, SigningConfig: config, Timeout: o.Timeout,
+	})
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return by, nil
+}
+
+// token reads the OIDC token when it is needed, after hashing: one that a sidecar renews is then fresh.
+func (o *signFlags) token(context.Context) (string, error) {
+	if o.IdentityToken != "" {
+		return o.IdentityToken, nil
+	}
+	data, err := readSmall(o.IdentityTokenFile)
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(string(data)), nil
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/hallmark-project/hallmark/attestations/chain"
+	"github.com/hallmark-project/hallmark/pkg/policy"
+	"github.com/hallmark-project/hallmark/pkg/trust"
+	"github.com/hallmark-project/hallmark/registry"
+)
+
+// networkFlags is how registries are spoken to.
+type networkFlags struct {
+	Offline      bool
+	InsecureHTTP bool
+	Timeout      time.Duration
+}
+
+func (n *networkFlags) bind(f *pflag.FlagSet) {
+	f.BoolVar(&n.Offline, "offline", false, "never dial")
+	f.BoolVar(&n.InsecureHTTP, "insecure-http", false, "speak plain HTTP to a registry that is not on loopback")
+	f.DurationVar(&n.Timeout, "timeout", 2*time.Minute, "longest `TIME` of one network step; hashing has no limit")
+}
+
+func (n *networkFlags) options() registry.Options {
+	return registry.Options{Offline: n.Offline, InsecureHTTP: n.InsecureHTTP, Timeout: n.Timeout}
+}
+
+func newVerify(s streams) *cobra.Command {
+	var whom trustFlags
+	var net networkFlags
+	var out output
+	var list listFlags
+	c := &cobra.Command{
+		Use:   "verify ARTIFACT|REF",
+		Short: "Decide whether an artifact is what somebody trusted signed",
+		Long: `Decide whether a file, a directory, or an artifact in a registry or OCI layout is, byte for byte, what somebody
+trusted signed. Say whom to believe: there is no "any signer".
+
+On disk every file is read. In a registry nothing is downloaded: the manifest must be the canonical one of exactly the
+files that were signed. With --quiet a yes prints the reference pinned by digest: deploy exactly that.
+
+REF is HOST/NAME:TAG, HOST/NAME@sha256:… or oci:DIR[:TAG].`,
+		Example: `  hallmark verify ./chat --public-key trainer.pub
+  hallmark verify registry.example/llm/chat:prod --public-key trainer.pub --quiet
+  hallmark verify ./chat --certificate-chain ca.pem --certificate-subject spiffe://acme/trainer
+  hallmark verify ./chat --trusted-root trusted_root.json --identity trainer@example.com \
+      --identity-provider https://accounts.example.com`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			roots, p, err := whom.load()
+			if err != nil {
+				return err
+			}
+			at, err := findPlace(args[0])
+			if err != nil {
+				return err
+			}
+			if at.onDisk() {
+				bar := newProgress(s, "hashed", out)
+				defer bar.stop()
+				files := &chain.Files{Path: at.path, Options: chain.FilesOptions{
+					IgnorePaths: list.IgnorePaths, Signature: list.Signature, Progress: bar.update,
+				}}
+				source := registry.Beside{Path: at.path, Options: registry.EvidenceOptions{Signature: list.Signature}}
+				d, err := chain.Verify(c.Context(), files, []chain.Source{source}, chain.Options{Roots: roots, Policy: p})
+				bar.stop()
+				if err != nil {
+					return err
+				}
+				return showDecision(s, d, out)
+			}
+			if err := list.refuseForReference(whom.IgnoreUnsignedFiles); err != nil {
+				return err
+			}
+			d, _, err := verifyReference(c.Context(), at.ref, roots, p, net.options())
+			if err != nil {
+				return err
+			}
+			return showDecision(s, d, out)
+		},
+	}
+	whom.bind(c.Flags())
+	net.bind(c.Flags())
+	c.Flags().BoolVar(&whom.IgnoreUnsignedFiles, "ignore-unsigned-files", false, "files beside the signed ones do not matter; the decision says so")
+	c.Flags().StringArrayVar(&list.IgnorePaths, "ignore-paths", nil, "`PATH` that need not be signed, relative to the artifact or absolute inside it (repeats)")
+	list.bindSignature(c.Flags(), "signature `FILE`, instead of model.sig or FILE.sig")
+	out.bind(c.Flags(), "print the pinned reference alone, and only on a yes")
+	return c
+}
+
+// refuseForReference refuses flags that say which files are content: in a registry every layer is.
+func (l *listFlags) refuseForReference(unsigned bool) error {
+	switch {
+	case len(l.IgnorePaths) > 0:
+		return usagef("--ignore-paths is for files on disk: in a registry every layer counts")
+	case unsigned:
+		return usagef("--ignore-unsigned-files is for files on disk: in a registry every layer counts")
+	case l.Signature != "":
+		return usagef("--signature is for files on disk: in a registry evidence is attached to the artifact")
+	}
+	return nil
+}
+
+// verifyReference decides on what a registry or layout holds under ref, and returns the repository for what follows.
+func verifyReference(ctx context.Context, ref registry.Ref, roots trust.Roots, p policy.Policy, o registry.Options) (policy.Decision, *registry.Stored, error) {
+	stored, err := registry.Find(ctx, ref, o)
+	if err != nil {
+		return failedToFind(ctx, ref, p, roots, err)
+	}
+	d, err := chain.Verify(ctx, stored.Artifact, []chain.Source{stored}, chain.Options{Roots: roots, Policy: p})
+	return d, stored, err
+}
+
+// failedToFind is the decision where there was nothing to decide on.
+func failedToFind(ctx context.Context, ref registry.Ref, p policy.Policy, roots trust.Roots, err error) (policy.Decision, *registry.Stored, error) {
+	if ctx.Err() != nil {
+		return policy.Decision{}, nil, context.Cause(ctx)
+	}
+	facts := policy.Facts{
+		Artifact: policy.Artifact{Ref: ref.String(), Bytes: policy.BytesUnread},
+		Problems: []policy.Finding{chain.Problem(err)},
+	}
+	return policy.Decide(p, facts, roots.Time()), nil, nil
+}

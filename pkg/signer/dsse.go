@@ -1,0 +1,126 @@
+package signer
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	_ "crypto/sha256" // the hashes that hashFor names
+	_ "crypto/sha512"
+	"encoding/base64"
+	"errors"
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+	"github.com/secure-systems-lab/go-securesystemslib/dsse"
+)
+
+// bundleMediaType is the media type of what Sign returns.
+const bundleMediaType = "application/vnd.dev.sigstore.bundle.v0.3+json"
+
+// bundle is a Sigstore bundle as JSON: the few members that a bundle without a log entry has (OMS §4).
+type bundle struct {
+	MediaType string   `json:"mediaType"`
+	Material  material `json:"verificationMaterial"`
+	Envelope  envelope `json:"dsseEnvelope"`
+}
+
+// material says how to verify. Exactly one of PublicKey and Chain is set.
+type material struct {
+	PublicKey  *publicKey        `json:"publicKey,omitzero"`
+	Chain      *certificateChain `json:"x509CertificateChain,omitzero"`
+	LogEntries []struct{}        `json:"tlogEntries"` // always written, always empty
+}
+
+type publicKey struct {
+	Hint string `json:"hint"`
+}
+
+type certificateChain struct {
+	Certificates []certificate `json:"certificates"`
+}
+
+type certificate struct {
+	RawBytes []byte `json:"rawBytes"`
+}
+
+type envelope struct {
+	Payload     []byte      `json:"payload"`
+	PayloadType string      `json:"payloadType"`
+	Signatures  []signature `json:"signatures"`
+}
+
+type signature struct {
+	Sig   []byte `json:"sig"`
+	KeyID string `json:"keyid"` // empty: the key is named in the material (OMS §4.1)
+}
+
+// checkPayload refuses to sign nothing.
+func checkPayload(payloadType string, payload []byte) error {
+	switch {
+	case payloadType == "":
+		return errors.New("it has no type")
+	case len(payload) == 0:
+		return errors.New("it is empty")
+	}
+	return nil
+}
+
+// signDSSE signs the pre-authentication encoding of a payload (DSSE v1, protocol.md).
+func signDSSE(key crypto.Signer, payloadType string, payload []byte) ([]byte, error) {
+	if err := checkPayload(payloadType, payload); err != nil {
+		return nil, err
+	}
+	message := dsse.PAE(payloadType, payload)
+	hash := hashFor(key.Public())
+	if hash != 0 {
+		h := hash.New()
+		h.Write(message)
+		message = h.Sum(nil)
+	}
+	// Without PSS options an RSA key signs as PKCS #1 v1.5, which is what Sigstore's verifiers expect.
+	sig, err := key.Sign(rand.Reader, message, hash)
+	if err != nil {
+		return nil, err
+	}
+	if len(sig) == 0 {
+		return nil, errors.New("the key returned an empty signature")
+	}
+	return sig, nil
+}
+
+// hashFor is the hash that goes with a key: by the size of the curve for ECDSA (OMS's algorithm registry, following
+// Sigstore's), SHA-256 for RSA, none for Ed25519, which hashes by itself.
+func hashFor(public crypto.PublicKey) crypto.Hash {
+	switch k := public.(type) {
+	case *ecdsa.PublicKey:
+		switch k.Curve {
+		case elliptic.P384():
+			return crypto.SHA384
+		case elliptic.P521():
+			return crypto.SHA512
+		}
+	case ed25519.PublicKey:
+		return 0
+	}
+	return crypto.SHA256
+}
+
+// encodeBundle writes the bundle into a buffer of about its final size: a payload can list a hundred thousand files,
+// and a buffer that grows by doubling would hold it several times over.
+func encodeBundle(m material, payloadType string, payload, sig []byte) ([]byte, error) {
+	size := base64.StdEncoding.EncodedLen(len(payload)) + base64.StdEncoding.EncodedLen(len(sig)) + len(payloadType)
+	if m.Chain != nil {
+		for _, c := range m.Chain.Certificates {
+			size += base64.StdEncoding.EncodedLen(len(c.RawBytes)) + len(`{"rawBytes":""},`)
+		}
+	}
+	buf := bytes.NewBuffer(make([]byte, 0, size+1024))
+	b := bundle{bundleMediaType, m, envelope{payload, payloadType, []signature{{Sig: sig}}}}
+	if err := json.MarshalWrite(buf, b); err != nil {
+		return nil, fmt.Errorf("encode bundle: %w", err)
+	}
+	return buf.Bytes(), nil
+}

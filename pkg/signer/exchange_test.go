@@ -1,0 +1,296 @@
+package signer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// hang answers only once the request is given up, and tells arrived that it came.
+func hang(arrived chan<- struct{}) http.HandlerFunc {
+	return func(_ http.ResponseWriter, r *http.Request) {
+		arrived <- struct{}{}
+		<-r.Context().Done()
+	}
+}
+
+// servers are the parts of the world by the step that asks them.
+var servers = []struct {
+	part, path, step string
+	rekor            int
+}{
+	{"fulcio", "/fulcio", "get a certificate from", 2},
+	{"tsa", "/tsa", "get a timestamp from", 2},
+	{"rekor1", "/rekor1", "log the signature at", 1},
+	{"rekor2", "/rekor2", "log the signature at", 2},
+}
+
+// failed checks that err blames the right server for the right step, and shows no token.
+func failed(t *testing.T, w *world, part int, err error, says string) {
+	t.Helper()
+	refused(t, err, says)
+	var server *ServerError
+	if !errors.As(err, &server) {
+		t.Errorf("%s: %v is no ServerError", servers[part].part, err)
+		return
+	}
+	if server.Step != servers[part].step || server.Server != w.server.URL+servers[part].path {
+		t.Errorf("blames %q %q, want %q %q", server.Step, server.Server, servers[part].step, w.server.URL+servers[part].path)
+	}
+	refused(t, err, fmt.Sprintf("%s %q: ", server.Step, server.Server))
+	for piece := range strings.SplitSeq(token(worldTime.Add(time.Minute)), ".") {
+		if strings.Contains(err.Error(), piece[:minSecret]) {
+			t.Errorf("error shows the token: %v", err)
+		}
+	}
+}
+
+func TestKeylessNamesTheServerThatFailed(t *testing.T) {
+	for i, server := range servers {
+		for says, with := range map[string]http.HandlerFunc{
+			"403 Forbidden":     answer(http.StatusForbidden, `{"message":"no"}`),
+			"404 Not Found":     answer(http.StatusNotFound, ""),
+			"longer than":       answer(http.StatusCreated, `"`+strings.Repeat("x", maxAnswer)+`"`),
+			"418 I'm a teapot":  answer(http.StatusTeapot, strings.Repeat("y", maxAnswer)),
+			"302 Found":         answer(http.StatusFound, ""),
+			"EOF":               func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+			": ":                answer(http.StatusCreated, `}garbage{`),
+			"409 Conflict":      answer(http.StatusConflict, `{}`),
+			"204 No Content":    answer(http.StatusNoContent, ""),
+			"\\u202e\\x1b[31m":  answer(http.StatusBadRequest, "\u202e\x1b[31m"),
+			`"message\":\"wait`: answer(http.StatusTooManyRequests, `{"message":"wait a minute"}`),
+		} {
+			if says == "409 Conflict" && server.part == "rekor1" {
+				says = ": " // asked for the entry, which is nowhere
+			}
+			if says == "longer than" && server.part == "fulcio" {
+				with = answer(http.StatusOK, `"`+strings.Repeat("x", maxAnswer)+`"`)
+			}
+			w := newWorld(t)
+			w.server.Config.ErrorLog = nil
+			w.next(server.part, with, with, with, with)
+			_, err := w.signer(w.options(server.rekor)).Sign(t.Context(), inToto, []byte(statement))
+			failed(t, w, i, err, strings.TrimPrefix(says, `"`))
+			if err != nil && strings.ContainsAny(err.Error(), "\x1b\u202e\n") {
+				t.Errorf("%s: error has control characters: %q", server.part, err)
+			}
+			if err != nil && len(err.Error()) > 4*maxMessage {
+				t.Errorf("%s: error of %d bytes", server.part, len(err.Error()))
+			}
+		}
+	}
+}
+
+func TestKeylessRefusesHollowAnswers(t *testing.T) {
+	// Well-formed JSON without the members that the libraries take for granted.
+	uuid := strings.Repeat("0", 64)
+	v1 := func(entry string) http.HandlerFunc {
+		return func(rw http.ResponseWriter, r *http.Request) {
+			rw.Header().Set("ETag", uuid)
+			answer(http.StatusCreated, `{"`+uuid+`":`+entry+`}`)(rw, r)
+		}
+	}
+	const shell = `{"body":"e30=","integratedTime":1,"logIndex":1,"logID":"00","verification":`
+	w := newWorld(t)
+	for _, test := range []struct {
+		part int
+		with http.HandlerFunc
+		says string
+	}{
+		{0, answer(http.StatusOK, `{}`), "no certificates"},
+		{0, answer(http.StatusOK, `{"signedCertificateEmbeddedSct":{"chain":{"certificates":["x"]}}}`), "unable to parse"},
+		{0, answer(http.StatusOK, `{"signedCertificateEmbeddedSct":{"chain":{"certificates":["-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]}}}`), "decode certificate"},
+		{1, answer(http.StatusCreated, "0\x03\x02\x01\x00"), ""},
+		{2, answer(http.StatusCreated, `{}`), "does not hold the entry"},
+		{2, v1(`{}`), "incomplete"},
+		{2, v1(`null`), "incomplete"},
+		{2, v1(shell + `null}`), "no inclusion proof"},
+		{2, v1(shell + `{"inclusionProof":{}}}`), "inclusion proof is incomplete"},
+		{2, v1(shell + `{"inclusionProof":{"logIndex":1,"rootHash":"00","treeSize":1,"hashes":[],"checkpoint":"x"}}}`), ""},
+	} {
+		w.next(servers[test.part].part, test.with)
+		_, err := w.signer(w.options(servers[test.part].rekor)).Sign(t.Context(), inToto, []byte(statement))
+		failed(t, w, test.part, err, test.says)
+	}
+	w.next("rekor2", answer(http.StatusCreated, `{}`))
+	_, err := w.signer(w.options(2)).Sign(t.Context(), inToto, []byte(statement))
+	refused(t, err, "check the new bundle")
+	for _, server := range servers {
+		mustSign(t, w.signer(w.options(server.rekor)), statement)
+	}
+}
+
+func TestKeylessTriesAgainWhenAServerFails(t *testing.T) {
+	for i, server := range servers {
+		w := newWorld(t)
+		var pauses []time.Duration
+		s := w.signer(w.options(server.rekor))
+		s.(*keyless).pause = func(_ context.Context, d time.Duration) error { pauses = append(pauses, d); return nil }
+		down := answer(http.StatusServiceUnavailable, "down for maintenance")
+		w.next(server.part, down, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+		if err := opens(t, w, mustSign(t, s, statement)); err != nil {
+			t.Errorf("%s: %v", server.part, err)
+		}
+		if w.asked(server.part) != tries || len(pauses) != 2 || pauses[0] != firstPause || pauses[1] != 2*firstPause {
+			t.Errorf("%s: %d requests with pauses %v", server.part, w.asked(server.part), pauses)
+		}
+		w.next(server.part, down, down, down)
+		_, err := w.signer(w.options(server.rekor)).Sign(t.Context(), inToto, []byte(statement))
+		failed(t, w, i, err, `503 Service Unavailable: "down for maintenance"`)
+	}
+}
+
+func TestKeylessStepTimesOut(t *testing.T) {
+	for i, server := range servers {
+		w := newWorld(t)
+		o := w.options(server.rekor)
+		o.Timeout = 30 * time.Millisecond
+		arrived := make(chan struct{}, tries)
+		w.next(server.part, hang(arrived), hang(arrived), hang(arrived))
+		// The timeout may be over before another step is through on a busy machine; the step that hangs is what counts,
+		// so the others are let through first.
+		s := w.signer(o)
+		if server.part != "fulcio" {
+			s.(*keyless).options.Timeout = DefaultTimeout
+			if _, err := s.(*keyless).identity(t.Context(), w.server.URL+"/fulcio"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := hangingStep(t, s.(*keyless), i, w)
+		failed(t, w, i, err, "no answer within 30ms")
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: %v does not wrap DeadlineExceeded", server.part, err)
+		}
+		if len(arrived) == 0 {
+			t.Errorf("%s was never asked", server.part)
+		}
+	}
+}
+
+// hangingStep takes one step alone, with a short timeout.
+func hangingStep(t *testing.T, k *keyless, part int, w *world) error {
+	t.Helper()
+	short := &keyless{options: k.options, config: k.config, turn: make(chan struct{}, 1), pause: k.pause}
+	short.options.Timeout = 30 * time.Millisecond
+	at := w.server.URL + servers[part].path
+	switch servers[part].part {
+	case "fulcio":
+		_, err := short.identity(t.Context(), at)
+		return err
+	case "tsa":
+		_, err := short.timestamp(t.Context(), at, []byte("sig"))
+		return err
+	}
+	chosen, err := selectServices(k.config, w.time())
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := k.current.Load()
+	return short.log(t.Context(), chosen.logs[0], id.leaf, unlogged(t, id))
+}
+
+func TestKeylessCancelReturnsPromptly(t *testing.T) {
+	for i, server := range servers {
+		w := newWorld(t)
+		arrived := make(chan struct{}, tries)
+		w.next(server.part, hang(arrived))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		s := w.signer(w.options(server.rekor)) // with the default timeout of minutes: the test would time out
+		go func() {
+			_, err := s.Sign(ctx, inToto, []byte(statement))
+			done <- err
+		}()
+		<-arrived
+		cancel()
+		err := <-done
+		failed(t, w, i, err, context.Canceled.Error())
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v does not wrap Canceled", server.part, err)
+		}
+		mustSign(t, s, statement)
+	}
+}
+
+func TestKeylessWaitForACertificateCanBeCancelled(t *testing.T) {
+	w := newWorld(t)
+	arrived := make(chan struct{}, tries)
+	w.next("fulcio", hang(arrived))
+	s := w.signer(w.options(2))
+	first, giveUp := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = s.Sign(first, inToto, []byte(statement))
+	}()
+	<-arrived
+	second, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Sign(second, inToto, []byte(statement)); !errors.Is(err, context.Canceled) {
+		t.Errorf("second in line: %v", err)
+	}
+	giveUp()
+	<-done
+}
+
+func TestKeylessFollowsNoRedirectWithTheToken(t *testing.T) {
+	for _, status := range []int{http.StatusTemporaryRedirect, http.StatusPermanentRedirect, http.StatusSeeOther} {
+		w := newWorld(t)
+		reached := make(chan string, tries)
+		thief := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			reached <- r.Header.Get("Authorization")
+		}))
+		w.next("fulcio", func(rw http.ResponseWriter, r *http.Request) {
+			http.Redirect(rw, r, thief.URL, status)
+		})
+		s := w.signer(w.options(2))
+		_, err := s.Sign(t.Context(), inToto, []byte(statement))
+		failed(t, w, 0, err, http.StatusText(status))
+		thief.Close()
+		if len(reached) != 0 {
+			t.Errorf("%d: the redirect was followed", status)
+		}
+		mustSign(t, s, statement)
+	}
+}
+
+func TestKeylessErrorsNeverShowTheToken(t *testing.T) {
+	// A server that repeats what it was sent, whole, in part, and cut off by our own cap.
+	for _, body := range []func(token string) string{
+		func(token string) string { return token },
+		func(token string) string { return `{"message":"bad token ` + token[len(token)-30:] + `"}` },
+		func(token string) string { return `{"message":"` + token[5:40] + `","cut":"` + token },
+		func(token string) string { return strings.Repeat("z", maxMessage-20) + token },
+	} {
+		w := newWorld(t)
+		w.next("fulcio", func(rw http.ResponseWriter, r *http.Request) {
+			answer(http.StatusUnauthorized, body(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")))(rw, r)
+		})
+		_, err := w.signer(w.options(2)).Sign(t.Context(), inToto, []byte(statement))
+		failed(t, w, 0, err, "401 Unauthorized")
+		refused(t, err, "[redacted]")
+	}
+}
+
+func TestRedactLeavesOtherTextAlone(t *testing.T) {
+	const secret = "0123456789abcdefghijklmnop"
+	for text, want := range map[string]string{
+		"":                                       "",
+		"nothing to hide here, not even much":    "nothing to hide here, not even much",
+		"short: 0123456789abcde":                 "short: 0123456789abcde",
+		"cut: 0123456789abcdef":                  "cut: [redacted]",
+		"a " + secret + " b " + secret[4:] + ".": "a [redacted] b [redacted].",
+	} {
+		if got := redact(text, secret); got != want {
+			t.Errorf("redact(%q) is %q, want %q", text, got, want)
+		}
+	}
+	if got := redact("abc", ""); got != "abc" {
+		t.Errorf("no secret: %q", got)
+	}
+}

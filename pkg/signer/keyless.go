@@ -1,0 +1,175 @@
+package signer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
+	protodsse "github.com/sigstore/protobuf-specs/gen/pb-go/dsse"
+	"github.com/sigstore/sigstore-go/pkg/root"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/secure-systems-lab/go-securesystemslib/dsse"
+
+	"github.com/hallmark-project/hallmark/pkg/trust"
+)
+
+// DefaultTimeout is what one step of keyless signing may take where KeylessOptions.Timeout is zero.
+const DefaultTimeout = 2 * time.Minute
+
+// KeylessOptions says how to sign keyless. Token, TrustedRoot and SigningConfig are required.
+type KeylessOptions struct {
+	// Token returns the OIDC identity token to ask for a certificate with. It is called when one is needed, not before,
+	// and must return once its context is done. The token goes to the certificate authority and nowhere else.
+	Token func(context.Context) (string, error)
+
+	TrustedRoot   *trust.Sigstore // what the servers' answers are checked against
+	SigningConfig []byte          // signing_config.json, v0.2: the servers to use
+
+	Timeout   time.Duration     // for each step over the network, with its repetitions; 0: DefaultTimeout
+	Now       func() time.Time  // the clock; nil: time.Now
+	Transport http.RoundTripper // how to reach the servers; nil: http.DefaultTransport
+}
+
+// keyless signs with a fresh key that a Fulcio certificate binds to an identity for a few minutes.
+type keyless struct {
+	options KeylessOptions
+	config  *root.SigningConfig
+
+	// current is the identity of the last certificate; nil where there is none yet. It is renewed by whoever holds turn,
+	// a lock that a context can leave.
+	current atomic.Pointer[identity]
+	turn    chan struct{}
+
+	pause func(ctx context.Context, d time.Duration) error // between two tries
+}
+
+// NewKeyless returns a Signer that gets a certificate from Fulcio for an identity token and has each signature
+// timestamped and logged, by the servers in the signing config. A config that leaves any of that impossible now is an
+// error; nothing is dialled before Sign.
+//
+// One certificate serves every Sign until a minute before it expires, so a hundred bundles cost one token; it goes on
+// naming the identity of the token that it was made for. Sign checks the servers' answers and the finished bundle
+// against the trusted root, and its errors wrap a *ServerError where a server is to blame.
+func NewKeyless(o KeylessOptions) (Signer, error) {
+	switch {
+	case o.Token == nil:
+		return nil, errors.New("sign keyless: there is no identity token to ask for")
+	case o.TrustedRoot == nil || o.TrustedRoot.Material() == nil:
+		return nil, fmt.Errorf("sign keyless: trusted root: %w", trust.ErrNobody)
+	case o.Timeout < 0:
+		return nil, fmt.Errorf("sign keyless: timeout %s is negative", o.Timeout)
+	}
+	if o.Timeout == 0 {
+		o.Timeout = DefaultTimeout
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Transport == nil {
+		o.Transport = http.DefaultTransport
+	}
+	config, err := parseConfig(o.SigningConfig)
+	if err != nil {
+		return nil, fmt.Errorf("sign keyless: %w", err)
+	}
+	if _, err := selectServices(config, o.Now()); err != nil {
+		return nil, fmt.Errorf("sign keyless: %w", err)
+	}
+	return &keyless{options: o, config: config, turn: make(chan struct{}, 1), pause: pause}, nil
+}
+
+// Roots implements Signer.
+func (k *keyless) Roots() trust.Roots {
+	return trust.Roots{Sigstore: k.options.TrustedRoot, Now: k.options.Now}
+}
+
+// Sign implements Signer.
+func (k *keyless) Sign(ctx context.Context, payloadType string, payload []byte) ([]byte, error) {
+	if err := checkPayload(payloadType, payload); err != nil {
+		return nil, fmt.Errorf("sign payload: %w", err)
+	}
+	servers, err := selectServices(k.config, k.options.Now())
+	if err != nil {
+		return nil, fmt.Errorf("sign keyless: %w", err)
+	}
+	id, err := k.identity(ctx, servers.authority)
+	if err != nil {
+		return nil, fmt.Errorf("sign keyless: %w", err)
+	}
+	raw, err := k.signAs(ctx, id, servers, payloadType, payload)
+	if isConflict(err) {
+		// A Rekor v2 log holds this very entry already: an earlier try was logged and its answer lost. Nobody can read
+		// the entry back there, but a new signature is a new entry.
+		raw, err = k.signAs(ctx, id, servers, payloadType, payload)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("sign keyless: %w", err)
+	}
+	return raw, nil
+}
+
+// signAs makes one bundle with id's certificate: signature, timestamps, log entries, in this order, since the
+// timestamps are on the signature and a public log should hold nothing that was not finished.
+func (k *keyless) signAs(ctx context.Context, id *identity, servers services, payloadType string, payload []byte) ([]byte, error) {
+	message := dsse.PAE(payloadType, payload)
+	sig, _, err := id.keypair.SignData(ctx, message)
+	if err != nil {
+		return nil, fmt.Errorf("sign payload: %w", err)
+	}
+	material := &protobundle.VerificationMaterial{
+		Content: &protobundle.VerificationMaterial_Certificate{
+			Certificate: &protocommon.X509Certificate{RawBytes: id.leaf.Raw},
+		},
+	}
+	b := &protobundle.Bundle{
+		MediaType:            bundleMediaType,
+		VerificationMaterial: material,
+		Content: &protobundle.Bundle_DsseEnvelope{DsseEnvelope: &protodsse.Envelope{
+			Payload: payload, PayloadType: payloadType, Signatures: []*protodsse.Signature{{Sig: sig}},
+		}},
+	}
+	for _, server := range servers.timestamps {
+		stamp, err := k.timestamp(ctx, server, sig)
+		if err != nil {
+			return nil, err
+		}
+		if material.TimestampVerificationData == nil {
+			material.TimestampVerificationData = &protobundle.TimestampVerificationData{}
+		}
+		stamps := material.TimestampVerificationData
+		stamps.Rfc3161Timestamps = append(stamps.Rfc3161Timestamps, &protocommon.RFC3161SignedTimestamp{SignedTimestamp: stamp})
+	}
+	for _, server := range servers.logs {
+		if err := k.log(ctx, server, id.leaf, b); err != nil {
+			return nil, err
+		}
+	}
+	if err := checkBundle(b, k.options.TrustedRoot.Material(), servers); err != nil {
+		// The certificate may be the reason, by a clock that is off for instance: the next Sign gets a new one.
+		k.current.CompareAndSwap(id, nil)
+		return nil, fmt.Errorf("check the new bundle: %w", err)
+	}
+	raw, err := protojson.Marshal(b)
+	if err != nil {
+		return nil, fmt.Errorf("encode bundle: %w", err)
+	}
+	return raw, nil
+}
+
+// pause waits for d or for ctx, whichever is over first.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

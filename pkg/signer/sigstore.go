@@ -1,0 +1,169 @@
+package signer
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/asn1"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+	sigstorebundle "github.com/sigstore/sigstore-go/pkg/bundle"
+	"github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/sigstore/sigstore-go/pkg/sign"
+	"github.com/sigstore/sigstore-go/pkg/verify"
+)
+
+// spare is how long before its end a certificate is no longer used: what is signed with it has to be timestamped within
+// its validity too.
+const spare = time.Minute
+
+// unlimited tells sigstore-go's clients to set no timeout of their own: the step's goes over all.
+const unlimited = -1
+
+// identity is an ephemeral key with the certificate that says whose it is for the moment.
+type identity struct {
+	keypair *sign.EphemeralKeypair
+	leaf    *x509.Certificate
+}
+
+// identity returns the current identity, or a new one where that is missing or about to expire. Of several callers at
+// once, one gets the certificate and the others wait for it.
+func (k *keyless) identity(ctx context.Context, server string) (*identity, error) {
+	select {
+	case k.turn <- struct{}{}:
+		defer func() { <-k.turn }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for a certificate: %w", context.Cause(ctx))
+	}
+	if id := k.current.Load(); id != nil && k.options.Now().Before(id.leaf.NotAfter.Add(-spare)) {
+		return id, nil
+	}
+	token, err := k.options.Token(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("get an identity token: %w", err)
+	}
+	if token, err = checkToken(token, k.options.Now()); err != nil {
+		return nil, err
+	}
+	keypair, err := sign.NewEphemeralKeypair(nil) // ECDSA P-256: every Fulcio and Rekor takes it
+	if err != nil {
+		return nil, fmt.Errorf("make an ephemeral key: %w", err)
+	}
+	id := &identity{keypair: keypair}
+	err = k.step(ctx, "get a certificate from", server, []int{http.StatusOK}, func(ctx context.Context, transport http.RoundTripper) error {
+		fulcio := sign.NewFulcio(&sign.FulcioOptions{BaseURL: strings.TrimRight(server, "/"), Timeout: unlimited, Transport: transport})
+		der, err := fulcio.GetCertificate(ctx, keypair, &sign.CertificateProviderOptions{IDToken: token})
+		if err != nil {
+			return err
+		}
+		id.leaf, err = checkCertificate(der, keypair, k.options.TrustedRoot.Material())
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	k.current.Store(id)
+	return id, nil
+}
+
+// checkCertificate parses a certificate as Fulcio returned it and checks that it is for our key, by an authority of the
+// trusted root, and known to a certificate-transparency log: all before anything is published under its name. It is
+// judged at the start of its validity, so that a local clock that is off spoils nothing.
+func checkCertificate(der []byte, keypair *sign.EphemeralKeypair, material root.TrustedMaterial) (*x509.Certificate, error) {
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("decode certificate: %w", err)
+	}
+	if !sameKey(leaf.PublicKey, keypair.GetPublicKey()) {
+		return nil, errors.New("certificate is for another key than ours")
+	}
+	return leaf, checkChain(leaf, leaf.NotBefore, material)
+}
+
+// oidSAN is the subject alternative name (RFC 5280 §4.2.1.6). Fulcio writes user names in a form of it that crypto/x509
+// does not know, and marks it critical.
+var oidSAN = asn1.ObjectIdentifier{2, 5, 29, 17}
+
+func checkChain(leaf *x509.Certificate, at time.Time, material root.TrustedMaterial) error {
+	known := *leaf
+	known.UnhandledCriticalExtensions = slices.DeleteFunc(slices.Clone(leaf.UnhandledCriticalExtensions), oidSAN.Equal)
+	chains, err := verify.VerifyLeafCertificate(at, &known, material)
+	if err != nil {
+		return errors.New("certificate is not by an authority of the trusted root, or not valid at its time")
+	}
+	if err := verify.VerifySignedCertificateTimestamp(chains, 1, material); err != nil {
+		return fmt.Errorf("certificate transparency: %w", err)
+	}
+	return nil
+}
+
+// timestamp gets a signature's RFC 3161 timestamp.
+func (k *keyless) timestamp(ctx context.Context, server string, sig []byte) (stamp []byte, err error) {
+	accept := []int{http.StatusOK, http.StatusCreated}
+	err = k.step(ctx, "get a timestamp from", server, accept, func(ctx context.Context, transport http.RoundTripper) error {
+		authority := sign.NewTimestampAuthority(&sign.TimestampAuthorityOptions{URL: server, Timeout: unlimited, Transport: transport})
+		stamp, err = authority.GetTimestamp(ctx, sig)
+		return err
+	})
+	return stamp, err
+}
+
+// log has b's signature entered into a transparency log and adds the entry to b.
+func (k *keyless) log(ctx context.Context, server root.Service, leaf *x509.Certificate, b *protobundle.Bundle) error {
+	accept := []int{http.StatusOK, http.StatusCreated}
+	if server.MajorAPIVersion != rekorV2 {
+		accept = append(accept, http.StatusConflict) // v1 says where the entry is that it has already
+	}
+	return k.step(ctx, "log the signature at", server.URL, accept, func(ctx context.Context, transport http.RoundTripper) error {
+		client, err := newLogClient(server, transport)
+		if err != nil {
+			return err
+		}
+		certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Raw})
+		return client.GetTransparencyLogEntry(ctx, certificate, b)
+	})
+}
+
+// checkBundle verifies a finished bundle as any verifier will: every log entry and timestamp that was asked for, the
+// certificate at each of those times, its transparency, and the signature. sigstore-go's Verifier would do the same for
+// an in-toto payload only, and decode all of it.
+func checkBundle(b *protobundle.Bundle, material root.TrustedMaterial, servers services) error {
+	entity, err := sigstorebundle.NewBundle(b)
+	if err != nil {
+		return err
+	}
+	logged, err := verify.VerifyTlogEntry(entity, material, len(servers.logs), true)
+	if err != nil {
+		return fmt.Errorf("log entry: %w", err)
+	}
+	stamped, err := verify.VerifySignedTimestampWithThreshold(entity, material, len(servers.timestamps))
+	if err != nil {
+		return fmt.Errorf("timestamp: %w", err)
+	}
+	for _, t := range stamped {
+		logged = append(logged, *t)
+	}
+	if len(logged) == 0 {
+		return errors.New("nobody trusted vouches for its time")
+	}
+	content, err := entity.VerificationContent()
+	if err != nil {
+		return err
+	}
+	for _, t := range logged {
+		if err := checkChain(content.Certificate(), t.Time, material); err != nil {
+			return err
+		}
+	}
+	signed, err := entity.SignatureContent()
+	if err != nil {
+		return err
+	}
+	return verify.VerifySignature(signed, content, material)
+}

@@ -1,0 +1,165 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+	"syscall"
+)
+
+// temporaryPrefix begins the names of files that are being written. A writer that was killed leaves at most one.
+const temporaryPrefix = ".hallmark-partial-"
+
+// copyBuffer is how many bytes are moved at a time.
+const copyBuffer = 256 << 10
+
+var buffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
+
+// openRegular opens a regular file without following a link in its last component (links before it stay inside root)
+// and without waiting for the other end of a FIFO.
+func openRegular(root *os.Root, name string) (*os.File, fs.FileInfo, error) {
+	before, err := root.Lstat(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !before.Mode().IsRegular() {
+		return nil, nil, fmt.Errorf("open %q: it is %s, not a regular file", name, kindOf(before.Mode()))
+	}
+	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	// A Root follows links inside it even where O_NOFOLLOW is asked for: what was opened must be what was looked at.
+	after, err := f.Stat()
+	if err == nil && !os.SameFile(before, after) {
+		err = fmt.Errorf("open %q: it was replaced meanwhile", name)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, nil, err
+	}
+	return f, after, nil
+}
+
+// kindOf names what a mode stands for.
+func kindOf(m fs.FileMode) string {
+	switch {
+	case m.IsRegular():
+		return "a regular file"
+	case m.IsDir():
+		return "a directory"
+	case m&fs.ModeSymlink != 0:
+		return "a symbolic link"
+	case m&fs.ModeNamedPipe != 0:
+		return "a named pipe"
+	case m&fs.ModeSocket != 0:
+		return "a socket"
+	case m&fs.ModeDevice != 0:
+		return "a device"
+	}
+	return "something special"
+}
+
+// readRegular reads a regular file of at most limit bytes.
+func readRegular(root *os.Root, name string, limit int64) ([]byte, error) {
+	f, info, err := openRegular(root, name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info.Size() > limit {
+		return nil, tooLarge(fmt.Sprintf("%q has %d bytes", name, info.Size()), limit)
+	}
+	return readCapped(f, fmt.Sprintf("%q", name), limit)
+}
+
+// replaceFile gives name the content at once: whoever opens it, at whatever moment and after whatever crash, finds the
+// old or the new one whole.
+func replaceFile(root *os.Root, name string, content []byte) error {
+	err := writeFile(root, temporaryPrefix+rand.Text(), name, func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return syncDirectory(root, ".")
+}
+
+// writeFile has write fill a temporary file, syncs it, and renames it to name. Where anything goes wrong the temporary
+// file is removed, and name is as it was.
+func writeFile(root *os.Root, temporary, name string, write func(io.Writer) error) (err error) {
+	f, err := root.OpenFile(temporary, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()
+			_ = root.Remove(temporary)
+		}
+	}()
+	if err = write(f); err != nil {
+		return err
+	}
+	if err = f.Sync(); err != nil {
+		return err
+	}
+	if err = f.Close(); err != nil {
+		return err
+	}
+	return root.Rename(temporary, name)
+}
+
+// syncDirectory makes renames in a directory durable, where the file system can do that.
+func syncDirectory(root *os.Root, name string) error {
+	d, err := root.Open(name)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	return nil
+}
+
+// copyBytes copies until the end of from, or until ctx ends, and tells moved of every step.
+func copyBytes(ctx context.Context, to io.Writer, from io.Reader, moved func(int64)) (int64, error) {
+	lent := buffers.Get().(*[copyBuffer]byte)
+	defer buffers.Put(lent)
+	buffer := lent[:]
+	var total int64
+	for {
+		if err := ctx.Err(); err != nil {
+			return total, context.Cause(ctx)
+		}
+		n, err := from.Read(buffer)
+		if n > 0 {
+			if _, err := to.Write(buffer[:n]); err != nil {
+				return total, err
+			}
+			total += int64(n)
+			if moved != nil {
+				moved(int64(n))
+			}
+		}
+		if err == io.EOF {
+			return total, nil
+		}
+		if err != nil {
+			return total, err
+		}
+	}
+}
+
+// opener opens bytes as often as is wanted.
+func opener(b []byte) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
+}

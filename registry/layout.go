@@ -1,0 +1,361 @@
+package registry
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+const (
+	layoutBlobs  = ocispec.ImageBlobsDir + "/sha256"
+	layoutMarker = `{"imageLayoutVersion":"` + ocispec.ImageLayoutVersion + `"}`
+	maxMarker    = 4 << 10 // bytes of oci-layout
+)
+
+// layout is an OCI image layout on disk (image-spec 1.1, OCI Image Layout). Every manifest that was put is listed in
+// index.json, with its tag as org.opencontainers.image.ref.name or without one; so referrers are found there, as ORAS
+// does it. Writers exclude each other by a lock on the directory itself, which leaves nothing behind.
+type layout struct{ dir string }
+
+func (l *layout) close() {}
+
+// open opens the layout. Reading needs one that is there; writing makes it.
+func (l *layout) open(write bool) (*os.Root, error) {
+	if write {
+		if err := os.MkdirAll(l.dir, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	root, err := os.OpenRoot(l.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("layout %w: %w", ErrNotFound, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := l.checkMarker(root, write); err != nil {
+		_ = root.Close()
+		return nil, err
+	}
+	return root, nil
+}
+
+// checkMarker reads oci-layout, or makes it in a directory that is empty: others are no layout and are not turned into
+// one.
+func (l *layout) checkMarker(root *os.Root, write bool) error {
+	raw, err := readRegular(root, ocispec.ImageLayoutFile, maxMarker)
+	if err == nil {
+		var m ocispec.ImageLayout
+		if err := json.Unmarshal(raw, &m); err != nil || m.Version != ocispec.ImageLayoutVersion {
+			return fmt.Errorf("%s is not an OCI image layout %s", ocispec.ImageLayoutFile, ocispec.ImageLayoutVersion)
+		}
+		return nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("directory is not an OCI image layout: %w", err)
+	}
+	if !write {
+		return fmt.Errorf("directory is not an OCI image layout: %s %w", ocispec.ImageLayoutFile, ErrNotFound)
+	}
+	entries, err := fs.ReadDir(root.FS(), ".")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries { // another writer may be making it at the same time
+		own := []string{ocispec.ImageLayoutFile, ocispec.ImageBlobsDir, ocispec.ImageIndexFile}
+		if !slices.Contains(own, e.Name()) && !strings.HasPrefix(e.Name(), temporaryPrefix) {
+			return fmt.Errorf("directory holds %q and is not an OCI image layout", e.Name())
+		}
+	}
+	if err := root.MkdirAll(layoutBlobs, 0o755); err != nil {
+		return err
+	}
+	return replaceFile(root, ocispec.ImageLayoutFile, []byte(layoutMarker))
+}
+
+func blobPath(digest string) string { return layoutBlobs + "/" + strings.TrimPrefix(digest, "sha256:") }
+
+// hasBlob reads the blob: a name and a size do not make it whole.
+func (l *layout) hasBlob(ctx context.Context, d Descriptor) (bool, error) {
+	from, err := l.openBlob(ctx, d)
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrDigest) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer from.Close()
+	_, err = copyBytes(ctx, io.Discard, newCheckedReader(from, d.Digest, d.Size), nil)
+	if errors.Is(err, ErrDigest) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (l *layout) openBlob(_ context.Context, d Descriptor) (io.ReadCloser, error) {
+	root, err := l.open(false)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	f, info, err := openRegular(root, blobPath(d.Digest))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("blob %s: %w", d.Digest, ErrNotFound)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() != d.Size {
+		_ = f.Close()
+		return nil, fmt.Errorf("%w: layout has %d bytes under %s, not %d", ErrDigest, info.Size(), d.Digest, d.Size)
+	}
+	return f, nil
+}
+
+// putBlob writes beside the blob's place, checks, syncs, and renames. Two writers of one blob write the same.
+func (l *layout) putBlob(ctx context.Context, d Descriptor, open func() (io.ReadCloser, error)) error {
+	root, err := l.open(true)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if err := root.MkdirAll(layoutBlobs, 0o755); err != nil {
+		return err
+	}
+	from, err := open()
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	temporary := layoutBlobs + "/" + temporaryPrefix + rand.Text()
+	return writeFile(root, temporary, blobPath(d.Digest), func(to io.Writer) error {
+		_, err := copyBytes(ctx, to, newCheckedReader(from, d.Digest, d.Size), nil)
+		return err
+	})
+}
+
+func (l *layout) manifest(ctx context.Context, target string) ([]byte, string, error) {
+	root, err := l.open(false)
+	if err != nil {
+		return nil, "", err
+	}
+	defer root.Close()
+	digest, mediaType := target, ""
+	x, err := readIndex(root)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, m := range x.Manifests {
+		if m.Digest == target || (m.Annotations[ocispec.AnnotationRefName] == target && target != "") {
+			digest, mediaType = m.Digest, m.MediaType
+			break
+		}
+	}
+	if (Descriptor{Digest: digest}).check() != nil {
+		return nil, "", fmt.Errorf("tag %q: %w", target, ErrNotFound)
+	}
+	raw, err := readRegular(root, blobPath(digest), maxManifest)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, "", fmt.Errorf("manifest %s: %w", digest, ErrNotFound)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	return raw, mediaType, checkSum(raw, digest)
+}
+
+// putManifest stores the manifest as a blob and lists it in index.json. A layout always takes note of a subject.
+func (l *layout) putManifest(ctx context.Context, raw []byte, d Descriptor, tag string) (bool, error) {
+	if err := l.putBlob(ctx, d, opener(raw)); err != nil {
+		return false, err
+	}
+	root, err := l.open(true)
+	if err != nil {
+		return false, err
+	}
+	defer root.Close()
+	unlock, err := lockDirectory(ctx, root)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	x, err := readIndex(root)
+	if err != nil {
+		return false, err
+	}
+	if !x.put(d, tag) {
+		return true, nil
+	}
+	if raw, err = x.marshal(); err != nil {
+		return false, err
+	}
+	if err := syncDirectory(root, layoutBlobs); err != nil { // the index must not outlive what it lists
+		return false, err
+	}
+	return true, replaceFile(root, ocispec.ImageIndexFile, raw)
+}
+
+// put lists d, under tag if there is one, and reports whether that changed anything. What the tag named before stays
+// listed without it: evidence may refer to it.
+func (x *indexFile) put(d Descriptor, tag string) bool {
+	listed, changed := false, false
+	for i, m := range x.Manifests {
+		name := m.Annotations[ocispec.AnnotationRefName]
+		switch {
+		case m.Digest == d.Digest && (name == tag || tag == ""):
+			listed = true
+		case m.Digest == d.Digest && name == "":
+			x.Manifests[i].Annotations = withName(m.Annotations, tag)
+			listed, changed = true, true
+		case name == tag && tag != "":
+			x.Manifests[i].Annotations = withName(m.Annotations, "")
+			changed = true
+		}
+	}
+	if !listed {
+		x.Manifests = append(x.Manifests, referrer{Descriptor: d, Annotations: withName(nil, tag)})
+		changed = true
+	}
+	return changed
+}
+
+// withName returns the annotations with another ref name, or with none.
+func withName(old map[string]string, tag string) map[string]string {
+	next := map[string]string{}
+	for k, v := range old {
+		next[k] = v
+	}
+	delete(next, ocispec.AnnotationRefName)
+	if tag != "" {
+		next[ocispec.AnnotationRefName] = tag
+	}
+	if len(next) == 0 {
+		return nil
+	}
+	return next
+}
+
+func (l *layout) tags(_ context.Context, prefix string) ([]string, error) {
+	root, err := l.open(false)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	x, err := readIndex(root)
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for _, m := range x.Manifests {
+		if t := m.Annotations[ocispec.AnnotationRefName]; strings.HasPrefix(t, prefix) && tagName.MatchString(t) && !slices.Contains(found, t) {
+			found = append(found, t)
+		}
+	}
+	return found, nil
+}
+
+// referrers reads every listed manifest for its subject, for index.json does not say.
+func (l *layout) referrers(ctx context.Context, subject string) ([]referrer, bool, error) {
+	var found []referrer
+	err := l.each(ctx, func(m referrer, subjectOf string) {
+		if subjectOf == subject && !slices.ContainsFunc(found, func(f referrer) bool { return f.Digest == m.Digest }) {
+			m.ArtifactType = "" // what the index says of it is nobody's promise: its manifest is read anyway
+			found = append(found, m)
+		}
+	})
+	return found, err == nil, err
+}
+
+// sole returns the only listed manifest that refers to nothing.
+func (l *layout) sole(ctx context.Context) (string, error) {
+	var found []string
+	err := l.each(ctx, func(m referrer, subjectOf string) {
+		evidence := strings.HasPrefix(m.Annotations[ocispec.AnnotationRefName], fallbackPrefix)
+		if subjectOf == "" && !evidence && !slices.Contains(found, m.Digest) {
+			found = append(found, m.Digest)
+		}
+	})
+	switch {
+	case err != nil:
+		return "", err
+	case len(found) == 0:
+		return "", fmt.Errorf("layout holds no artifact: %w", ErrNotFound)
+	case len(found) > 1:
+		return "", fmt.Errorf("layout holds %d artifacts: a tag or a digest must say which", len(found))
+	}
+	return found[0], nil
+}
+
+// each calls see for every manifest and index that index.json lists, with the digest of its subject. Other things that
+// it may list refer to nothing.
+func (l *layout) each(ctx context.Context, see func(m referrer, subject string)) error {
+	root, err := l.open(false)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	x, err := readIndex(root)
+	if err != nil {
+		return err
+	}
+	for _, m := range x.Manifests {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if !slices.Contains(manifestTypes, m.MediaType) {
+			continue
+		}
+		raw, err := readRegular(root, blobPath(m.Digest), maxManifest)
+		if err == nil {
+			err = checkSum(raw, m.Digest)
+		}
+		var subject string
+		if err == nil {
+			subject, err = subjectOf(raw)
+		}
+		if err != nil {
+			return fmt.Errorf("manifest %s: %w", m.Digest, err)
+		}
+		see(m, subject)
+	}
+	return nil
+}
+
+// subjectOf returns the digest of what a manifest or index refers to, or nothing.
+func subjectOf(raw []byte) (string, error) {
+	var m struct {
+		Subject *Descriptor `json:"subject"`
+	}
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return "", fmt.Errorf("decode manifest: %w", err)
+	}
+	if m.Subject == nil {
+		return "", nil
+	}
+	return m.Subject.Digest, m.Subject.check()
+}
+
+// readIndex reads index.json; a layout that has none yet lists nothing.
+func readIndex(root *os.Root) (*indexFile, error) {
+	raw, err := readRegular(root, ocispec.ImageIndexFile, maxManifest)
+	if errors.Is(err, fs.ErrNotExist) {
+		return newIndex(), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	x, err := parseIndex(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", ocispec.ImageIndexFile, err)
+	}
+	return x, nil
+}

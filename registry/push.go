@@ -1,0 +1,194 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hallmark-project/hallmark/pkg/hashing"
+	"github.com/hallmark-project/hallmark/pkg/manifest"
+)
+
+// defaultWorkers is how many blobs move at the same time.
+const defaultWorkers = 4
+
+// Source gives the bytes of an artifact's files. What it gives is held to the digests of the manifest that is pushed.
+type Source interface {
+	// Open opens the file that the manifest calls name. It may be called concurrently, and more than once for a name.
+	Open(name string) (io.ReadCloser, error)
+}
+
+// Files is the Source that reads an artifact where it lies. Links are followed: which of them belong to the artifact
+// was decided when its digests were made, and other bytes than those are refused.
+type Files struct {
+	Path string // a directory, or one file
+}
+
+// Open opens a regular file.
+func (s Files) Open(name string) (io.ReadCloser, error) {
+	if err := manifest.CleanName(name); err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(s.Path)
+	if err != nil {
+		return nil, err
+	}
+	at := s.Path
+	if info.IsDir() {
+		at = filepath.Join(s.Path, filepath.FromSlash(name))
+	}
+	f, err := os.OpenFile(at, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	if info, err = f.Stat(); err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("open %q: it is %s, not a regular file", at, kindOf(info.Mode()))
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// PushOptions says how to push.
+type PushOptions struct {
+	Workers  int                     // blobs at the same time; 0: 4
+	Progress func(done, total int64) // bytes, those that were there already included; nil: none; one call at a time
+}
+
+// Push stores the artifact: the blobs that are not there yet, the config, and then the manifest, without a tag. It
+// returns the manifest's digest, which is the artifact ID. A file whose bytes are no longer those of the manifest is an
+// error wrapping hashing.ErrChanged, and nothing is stored under its digest.
+func (r *Repo) Push(ctx context.Context, c *manifest.Canonical, src Source, o PushOptions) (string, error) {
+	if c == nil || len(c.Layers) == 0 {
+		return "", errors.New("push: no artifact")
+	}
+	if err := r.push(ctx, c, src, o); err != nil {
+		return "", doing(err, "push %s to %s", c.ID, r.Name())
+	}
+	return c.ID, nil
+}
+
+func (r *Repo) push(ctx context.Context, c *manifest.Canonical, src Source, o PushOptions) error {
+	if err := checkSum(c.Manifest, c.ID); err != nil {
+		return err
+	}
+	workers := o.Workers
+	if workers <= 0 {
+		workers = defaultWorkers
+	}
+	m := newMeter(o.Progress)
+	layers := distinct(c.Layers)
+	for _, l := range layers {
+		m.total += l.Size
+	}
+	work, inner := errgroup.WithContext(ctx)
+	work.SetLimit(workers)
+	for _, l := range layers {
+		work.Go(func() error {
+			if inner.Err() != nil {
+				return context.Cause(inner)
+			}
+			d := Descriptor{l.MediaType, l.Digest.String(), l.Size}
+			open := func() (io.ReadCloser, error) { return openLayer(l, src) }
+			return doing(r.pushBlob(inner, d, open, m), "push %q", l.Name)
+		})
+	}
+	if err := work.Wait(); err != nil {
+		return err
+	}
+	config := Descriptor{Digest: sumOf(c.Config), Size: int64(len(c.Config))}
+	if err := r.pushBlob(ctx, config, opener(c.Config), newMeter(nil)); err != nil {
+		return doing(err, "push config")
+	}
+	d := Descriptor{ocispec.MediaTypeImageManifest, c.ID, int64(len(c.Manifest))}
+	_, err := r.store.putManifest(ctx, c.Manifest, d, "")
+	return doing(err, "push manifest")
+}
+
+// pushBlob stores a blob unless it is there.
+func (r *Repo) pushBlob(ctx context.Context, d Descriptor, open func() (io.ReadCloser, error), m *meter) error {
+	there, err := r.store.hasBlob(ctx, d)
+	if err != nil {
+		return err
+	}
+	if there {
+		m.moved(d.Size)
+		return nil
+	}
+	err = r.store.putBlob(ctx, d, func() (io.ReadCloser, error) {
+		from, err := open()
+		if err != nil {
+			return nil, err
+		}
+		return &metered{ReadCloser: from, m: m}, nil
+	})
+	if errors.Is(err, ErrDigest) { // our own bytes, so it is not the registry that lies
+		return fmt.Errorf("%w: %w", hashing.ErrChanged, err)
+	}
+	return err
+}
+
+// openLayer opens a file, or the tar that packs some.
+func openLayer(l manifest.Layer, src Source) (io.ReadCloser, error) {
+	if !l.Pack {
+		return src.Open(l.Name)
+	}
+	from, to := io.Pipe()
+	go func() { to.CloseWithError(manifest.WritePack(to, l, src.Open)) }()
+	return from, nil
+}
+
+// distinct returns the layers, those with the same bytes once.
+func distinct(layers []manifest.Layer) []manifest.Layer {
+	seen := make(map[hashing.Sum]bool, len(layers))
+	var found []manifest.Layer
+	for _, l := range layers {
+		if !seen[l.Digest] {
+			seen[l.Digest] = true
+			found = append(found, l)
+		}
+	}
+	return found
+}
+
+// meter adds up what moved.
+type meter struct {
+	mu          sync.Mutex
+	done, total int64
+	report      func(done, total int64)
+}
+
+func newMeter(report func(done, total int64)) *meter { return &meter{report: report} }
+
+func (m *meter) moved(n int64) {
+	if m.report == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.done = min(m.done+n, m.total) // what is sent again after a refused login counts once
+	m.report(m.done, m.total)
+}
+
+type metered struct {
+	io.ReadCloser
+	m *meter
+}
+
+func (r *metered) Read(p []byte) (int, error) {
+	n, err := r.ReadCloser.Read(p)
+	if n > 0 {
+		r.m.moved(int64(n))
+	}
+	return n, err
+}

@@ -1,0 +1,316 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/hallmark-project/hallmark/attestations"
+)
+
+// remote is a repository of a registry (distribution-spec 1.1).
+type remote struct {
+	client *client
+	path   string // /v2/NAME
+}
+
+func newRemote(ref Ref, o Options) (*remote, error) {
+	repository, err := name.NewRepository(ref.Name(), name.StrictValidation)
+	if err != nil {
+		return nil, err
+	}
+	transport, keychain := o.Transport, o.Keychain
+	if transport == nil {
+		transport = http.DefaultTransport.(*http.Transport).Clone()
+	}
+	if keychain == nil {
+		keychain = authn.DefaultKeychain
+	}
+	host := (&url.URL{Host: ref.host}).Hostname()
+	return &remote{
+		path: "/v2/" + ref.repository,
+		client: &client{
+			http: &http.Client{
+				Transport:     transport,
+				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			},
+			host:    ref.host,
+			plain:   o.InsecureHTTP || isLoopback(host),
+			timeout: o.Timeout,
+			auth:    &authorizer{keychain: keychain, resource: repository, scope: "repository:" + ref.repository},
+		},
+	}, nil
+}
+
+func (r *remote) close() { r.client.http.CloseIdleConnections() }
+
+// under returns an address below the repository's.
+func (r *remote) under(parts ...string) *url.URL {
+	return &url.URL{Path: r.path + "/" + strings.Join(parts, "/")}
+}
+
+func (r *remote) hasBlob(ctx context.Context, d Descriptor) (bool, error) {
+	resp, err := r.client.do(ctx, call{method: http.MethodHead, url: r.under("blobs", d.Digest), elsewhere: true})
+	if err != nil {
+		return false, err
+	}
+	switch {
+	case resp.StatusCode == http.StatusNotFound:
+		drain(resp)
+		return false, nil
+	case resp.StatusCode != http.StatusOK:
+		return false, refusal(resp)
+	}
+	drain(resp)
+	if resp.ContentLength >= 0 && resp.ContentLength != d.Size {
+		return false, fmt.Errorf("%w: registry has %d bytes under %s, not %d", ErrDigest, resp.ContentLength, d.Digest, d.Size)
+	}
+	return true, nil
+}
+
+func (r *remote) openBlob(ctx context.Context, d Descriptor) (io.ReadCloser, error) {
+	resp, err := r.client.do(ctx, call{method: http.MethodGet, url: r.under("blobs", d.Digest), elsewhere: true})
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, refusal(resp)
+	}
+	if resp.ContentLength >= 0 && resp.ContentLength != d.Size {
+		_ = resp.Body.Close()
+		return nil, fmt.Errorf("%w: registry sends %d bytes for %s, not %d", ErrDigest, resp.ContentLength, d.Digest, d.Size)
+	}
+	return resp.Body, nil
+}
+
+// putBlob uploads in one piece (distribution-spec 1.1, POST then PUT). The bytes are checked on their way, and the last
+// of them leave only if all are right.
+func (r *remote) putBlob(ctx context.Context, d Descriptor, open func() (io.ReadCloser, error)) error {
+	resp, err := r.client.do(ctx, call{method: http.MethodPost, url: r.under("blobs", "uploads", ""), push: true})
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusAccepted {
+		return refusal(resp)
+	}
+	drain(resp)
+	target, err := resp.Request.URL.Parse(resp.Header.Get("Location"))
+	if err != nil || resp.Header.Get("Location") == "" {
+		return fmt.Errorf("registry opens an upload at %q, which is no address", resp.Header.Get("Location"))
+	}
+	query := target.Query()
+	query.Set("digest", d.Digest)
+	target.RawQuery = query.Encode()
+
+	var sent *checkedReader
+	put := call{
+		method: http.MethodPut, url: target, push: true, size: d.Size,
+		header: http.Header{"Content-Type": {"application/octet-stream"}},
+		body: func() (io.ReadCloser, error) {
+			from, err := open()
+			if err != nil {
+				return nil, err
+			}
+			sent = newCheckedReader(from, d.Digest, d.Size)
+			return checkedBody{sent, from}, nil
+		},
+	}
+	if d.Size == 0 { // no body is sent, so nothing would look at it
+		if err := checkSum(nil, d.Digest); err != nil {
+			return err
+		}
+	}
+	resp, err = r.client.do(ctx, put)
+	if sent != nil && sent.failure() != nil { // the cause, where the connection only saw its end
+		if err == nil {
+			drain(resp)
+		}
+		return sent.failure()
+	}
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusCreated {
+		return refusal(resp)
+	}
+	drain(resp)
+	return nil
+}
+
+type checkedBody struct {
+	io.Reader
+	io.Closer
+}
+
+func (r *remote) manifest(ctx context.Context, target string) ([]byte, string, error) {
+	resp, err := r.client.do(ctx, call{
+		method: http.MethodGet, url: r.under("manifests", target), header: http.Header{"Accept": manifestTypes},
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, "", refusal(resp)
+	}
+	defer resp.Body.Close()
+	raw, err := readCapped(resp.Body, "manifest", maxManifest)
+	if err != nil {
+		return nil, "", err
+	}
+	mediaType, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+	return raw, mediaType, nil
+}
+
+func (r *remote) putManifest(ctx context.Context, raw []byte, d Descriptor, tag string) (bool, error) {
+	target := d.Digest
+	if tag != "" {
+		target = tag
+	}
+	resp, err := r.client.do(ctx, call{
+		method: http.MethodPut, url: r.under("manifests", target), push: true, size: int64(len(raw)),
+		header: http.Header{"Content-Type": {d.MediaType}},
+		body:   func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil },
+	})
+	if err != nil {
+		return false, err
+	}
+	if resp.StatusCode != http.StatusCreated {
+		return false, refusal(resp)
+	}
+	drain(resp)
+	if stored := resp.Header.Get("Docker-Content-Digest"); stored != "" && stored != d.Digest {
+		return false, fmt.Errorf("%w: registry stored %q, not %s", ErrDigest, stored, d.Digest)
+	}
+	// distribution-spec 1.1, Pushing Manifests with Subject.
+	return resp.Header.Get("OCI-Subject") != "", nil
+}
+
+func (r *remote) tags(ctx context.Context, prefix string) ([]string, error) {
+	var found []string
+	total := 0
+	first := r.under("tags", "list")
+	first.RawQuery = "n=1000"
+	err := r.pages(ctx, first, maxTagPages, func(_ int, resp *http.Response) (bool, error) {
+		if resp.StatusCode == http.StatusNotFound { // so answers a registry where nothing has a tag
+			drain(resp)
+			return false, nil
+		}
+		if resp.StatusCode != http.StatusOK {
+			return false, refusal(resp)
+		}
+		defer resp.Body.Close()
+		raw, err := readCapped(resp.Body, "list of tags", maxManifest)
+		if err != nil {
+			return false, err
+		}
+		var page struct {
+			Name string   `json:"name"`
+			Tags []string `json:"tags"`
+		}
+		if err := json.Unmarshal(raw, &page); err != nil {
+			return false, fmt.Errorf("decode list of tags: %w", err)
+		}
+		if total += len(page.Tags); total > maxTags {
+			return false, tooLarge("list of tags", maxTags)
+		}
+		for _, t := range page.Tags {
+			if strings.HasPrefix(t, prefix) && tagName.MatchString(t) {
+				found = append(found, t)
+			}
+		}
+		return true, nil
+	})
+	return found, err
+}
+
+// referrers asks the referrers API (distribution-spec 1.1, Listing Referrers) for bundles. A registry that has no such
+// API says 404 to the first page; every other answer than a list is an error.
+func (r *remote) referrers(ctx context.Context, subject string) ([]referrer, bool, error) {
+	var found []referrer
+	supported := false
+	first := r.under("referrers", subject)
+	first.RawQuery = url.Values{"artifactType": {attestations.BundleMediaType}}.Encode()
+	err := r.pages(ctx, first, maxReferrerPages, func(page int, resp *http.Response) (bool, error) {
+		if resp.StatusCode == http.StatusNotFound && page == 0 {
+			drain(resp)
+			return false, nil
+		}
+		if resp.StatusCode != http.StatusOK {
+			return false, refusal(resp)
+		}
+		defer resp.Body.Close()
+		mediaType, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+		if mediaType != ocispec.MediaTypeImageIndex {
+			return false, fmt.Errorf("registry answers with %q, not with an index", mediaType)
+		}
+		raw, err := readCapped(resp.Body, "page of referrers", maxManifest)
+		if err != nil {
+			return false, err
+		}
+		x, err := parseIndex(raw)
+		if err != nil {
+			return false, err
+		}
+		supported = true
+		if found = append(found, x.Manifests...); len(found) > maxReferrers {
+			return false, tooLarge("list of referrers", maxReferrers)
+		}
+		return true, nil
+	})
+	return found, supported, err
+}
+
+func (r *remote) sole(context.Context) (string, error) {
+	return "", fmt.Errorf("reference has no tag and no digest")
+}
+
+// pages reads a list page by page until one has no successor. read ends with false what need not go on.
+func (r *remote) pages(ctx context.Context, at *url.URL, limit int, read func(page int, resp *http.Response) (bool, error)) error {
+	seen := map[string]bool{}
+	for page := range limit {
+		resp, err := r.client.do(ctx, call{method: http.MethodGet, url: at})
+		if err == nil {
+			var more bool
+			if more, err = read(page, resp); err == nil && !more {
+				return nil
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("page %d: %w", page+1, err)
+		}
+		next, ok := nextPage(resp.Header.Values("Link"))
+		if !ok {
+			return nil
+		}
+		seen[resp.Request.URL.String()] = true
+		if at, err = resp.Request.URL.Parse(next); err != nil {
+			return fmt.Errorf("page %d: next page %q is no address", page+2, next)
+		}
+		if seen[at.String()] {
+			return fmt.Errorf("page %d: next page %q was read already", page+2, next)
+		}
+	}
+	return tooLarge("list has more pages", int64(limit))
+}
+
+var nextLink = regexp.MustCompile(`^\s*<([^>]*)>\s*;.*\brel="?next"?`)
+
+// nextPage finds the successor in Link headers (RFC 8288).
+func nextPage(links []string) (string, bool) {
+	for _, l := range links {
+		if m := nextLink.FindStringSubmatch(l); m != nil {
+			return m[1], true
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,161 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+)
+
+// defaultTimeout is how long a network step may stand still.
+const defaultTimeout = 2 * time.Minute
+
+// Options says how to reach a repository. The zero Options uses TLS, Docker's and Podman's logins, and the proxies
+// that the environment names.
+type Options struct {
+	InsecureHTTP bool              // allow HTTP without TLS where the registry does not speak TLS; to this machine it is always allowed
+	Keychain     authn.Keychain    // where logins are found; nil: Docker's and Podman's configuration and their helpers
+	Transport    http.RoundTripper // nil: the standard one
+	Timeout      time.Duration     // for a network step that does not move; 0: 2 minutes; layouts have none
+	Offline      bool              // never use the network: opening a registry is an ErrOffline
+}
+
+// Repo is a repository of a registry, or an OCI image layout on disk. Its methods are safe for concurrent use. Close it
+// when it is no longer needed.
+type Repo struct {
+	ref   Ref
+	store store
+
+	mu   sync.Mutex
+	last *rawManifest // the one read last: it is resolved first and read next
+}
+
+type rawManifest struct {
+	descriptor Descriptor
+	raw        []byte
+}
+
+// Open returns the repository that ref lies in. Nothing is read or sent yet: a registry that is not there, or a layout
+// that does not exist, shows with the first use. Push makes a layout that does not exist.
+func Open(ref Ref, o Options) (*Repo, error) {
+	switch {
+	case ref.dir != "":
+		return &Repo{ref: ref, store: &layout{dir: ref.dir}}, nil
+	case ref.host == "":
+		return nil, errors.New("open repository: empty reference")
+	case o.Offline:
+		return nil, doing(ErrOffline, "open %s", ref.Name())
+	case o.Timeout < 0:
+		return nil, fmt.Errorf("open %s: timeout %s is negative", ref.Name(), o.Timeout)
+	}
+	if o.Timeout == 0 {
+		o.Timeout = defaultTimeout
+	}
+	r, err := newRemote(ref, o)
+	if err != nil {
+		return nil, doing(err, "open %s", ref.Name())
+	}
+	return &Repo{ref: ref, store: r}, nil
+}
+
+// Close ends idle connections. Operations under way go on.
+func (r *Repo) Close() error {
+	r.store.close()
+	return nil
+}
+
+// Name returns HOST/NAME or oci:DIR.
+func (r *Repo) Name() string { return r.ref.Name() }
+
+// Resolve returns the manifest that ref names. A digest wins over a tag beside it; a layout's reference without either
+// names its only artifact. The tag is asked for once, and what it answers is held to the digest of its own bytes: go on
+// with the digest, for the tag may move. A tag or digest that is not there is an ErrNotFound. ref must lie in this
+// repository.
+func (r *Repo) Resolve(ctx context.Context, ref Ref) (Descriptor, error) {
+	if ref.Name() != r.ref.Name() {
+		return Descriptor{}, fmt.Errorf("resolve %s: not in %s", ref, r.Name())
+	}
+	target := ref.digest
+	if target == "" {
+		target = ref.tag
+	}
+	if target == "" {
+		var err error
+		if target, err = r.store.sole(ctx); err != nil {
+			return Descriptor{}, doing(err, "resolve %s", ref)
+		}
+	}
+	m, err := r.read(ctx, target)
+	if err != nil {
+		return Descriptor{}, doing(err, "resolve %s", ref)
+	}
+	return m.descriptor, nil
+}
+
+// Manifest returns the bytes of the manifest with the given digest, which were checked against it, at most 8 MiB. Do
+// not modify them.
+func (r *Repo) Manifest(ctx context.Context, digest string) ([]byte, error) {
+	m, err := r.byDigest(ctx, digest)
+	if err != nil {
+		return nil, doing(err, "read manifest %s of %s", digest, r.Name())
+	}
+	return m.raw, nil
+}
+
+// byDigest reads a manifest, from memory if it is the one that was read last.
+func (r *Repo) byDigest(ctx context.Context, digest string) (*rawManifest, error) {
+	if err := (Descriptor{Digest: digest}).check(); err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	last := r.last
+	r.mu.Unlock()
+	if last != nil && last.descriptor.Digest == digest {
+		return last, nil
+	}
+	return r.read(ctx, digest)
+}
+
+// read reads a manifest by digest or tag from the store.
+func (r *Repo) read(ctx context.Context, target string) (*rawManifest, error) {
+	raw, mediaType, err := r.store.manifest(ctx, target)
+	if err != nil {
+		return nil, err
+	}
+	m := &rawManifest{Descriptor{mediaType, sumOf(raw), int64(len(raw))}, raw}
+	if (Descriptor{Digest: target}).check() == nil {
+		if err := checkSum(raw, target); err != nil {
+			return nil, err
+		}
+	}
+	own, err := mediaTypeOf(raw)
+	switch {
+	case err != nil:
+		return nil, err
+	case own != "" && mediaType != "" && own != mediaType:
+		return nil, fmt.Errorf("manifest of type %q is served as %q", own, mediaType)
+	case own != "":
+		m.descriptor.MediaType = own
+	}
+	r.mu.Lock()
+	r.last = m
+	r.mu.Unlock()
+	return m, nil
+}
+
+// Tag makes tag name the manifest with the given digest, which is in the repository already. It comes last: whoever
+// sees the tag sees everything that was put there before.
+func (r *Repo) Tag(ctx context.Context, digest, tag string) error {
+	if !tagName.MatchString(tag) {
+		return fmt.Errorf("tag %s of %s: %q is no tag", digest, r.Name(), tag)
+	}
+	m, err := r.byDigest(ctx, digest)
+	if err == nil {
+		_, err = r.store.putManifest(ctx, m.raw, m.descriptor, tag)
+	}
+	return doing(err, "tag %s of %s as %s", digest, r.Name(), tag)
+}

@@ -12,9 +12,17 @@ import (
 )
 
 // NotCanonicalError says which rule of the canonical manifest a registry's manifest breaks.
-type NotCanonicalError struct{ Rule string }
+type NotCanonicalError struct {
+	Rule    string
+	Foreign bool // it does not even claim to be a ModelPack artifact
+}
 
-func (e *NotCanonicalError) Error() string { return "manifest is not canonical: " + e.Rule }
+func (e *NotCanonicalError) Error() string {
+	if e.Foreign {
+		return "manifest is no model's, adapter's or dataset's: " + e.Rule
+	}
+	return "manifest is not canonical: " + e.Rule
+}
 
 type wireManifest struct {
 	SchemaVersion int            `json:"schemaVersion"`
@@ -41,7 +49,7 @@ type wireLayer struct {
 // canonical manifest of the layers that it names, config included. A pack's members are not known from it.
 func ParseCanonical(raw []byte) (*Canonical, error) {
 	broken := func(format string, args ...any) (*Canonical, error) {
-		return nil, &NotCanonicalError{fmt.Sprintf(format, args...)}
+		return nil, &NotCanonicalError{Rule: fmt.Sprintf(format, args...), Foreign: foreign(raw)}
 	}
 	if len(raw) > MaxCanonical {
 		return broken("it has %d bytes, at most %d", len(raw), MaxCanonical)
@@ -132,4 +140,12 @@ func checkLayers(layers []Layer) string {
 		return err.Error()
 	}
 	return ""
+}
+
+// foreign reports whether raw is a JSON object of another artifact type than a ModelPack manifest's.
+func foreign(raw []byte) bool {
+	var w struct {
+		ArtifactType string `json:"artifactType"`
+	}
+	return json.Unmarshal(raw, &w) == nil && w.ArtifactType != ArtifactType
 }

@@ -58,6 +58,10 @@ func Decide(p Policy, f Facts, now time.Time) Decision {
 		d.Checks = append(d.Checks, failed("collected", f.Problems[0].Detail, f.Problems...))
 	}
 	d.verdict = conclude(d.Checks)
+	if d.verdict != Yes && len(d.Reasons()) == 0 { // a trusted signature, and nobody held the files against it
+		const why = "the files were not compared"
+		d.Checks = append(d.Checks, failed("collected", why, Finding{Code: Unreadable, Detail: why}))
+	}
 	return d
 }
 
@@ -125,7 +129,7 @@ func checkSignature(p Policy, evidence []Evidence) Check {
 			findings = append(findings, located(e)...)
 		case !trusted(p, e):
 			findings = append(findings, Finding{Code: UntrustedSigner, Where: e.Where, Got: e.Signer.String(), Detail: "signed by " + e.Signer.String()})
-		case e.Compared:
+		default:
 			if who := e.describe(); !slices.Contains(signers, who) {
 				signers = append(signers, who)
 			}

@@ -77,7 +77,7 @@ func TestDecideRefuses(t *testing.T) {
 		"a bundle that did not open":          {trustsAlice(), facts(unopened), policy.No, []policy.Reason{policy.BadSignature}},
 		"another statement alone":             {trustsAlice(), facts(other), policy.No, []policy.Reason{policy.NoEvidence}},
 		"evidence that says nothing":          {trustsAlice(), facts(policy.Evidence{}), policy.No, []policy.Reason{policy.BundleMalformed}},
-		"a signature that was never compared": {trustsAlice(), facts(notCompared), policy.No, []policy.Reason{policy.NoEvidence}},
+		"a signature that was never compared": {trustsAlice(), facts(notCompared), policy.Unknown, []policy.Reason{policy.Unreadable}},
 		"a malformed statement":               {trustsAlice(), facts(broken), policy.No, []policy.Reason{policy.StatementMalformed}},
 		"a file that differs":                 {trustsAlice(), facts(signedBy(alice, differs)), policy.No, []policy.Reason{policy.DigestMismatch}},
 		"an unsigned file":                    {trustsAlice(), facts(signedBy(alice, unsigned)), policy.No, []policy.Reason{policy.FileUnsigned}},

@@ -305,7 +305,7 @@ func TestVerifyManifestByTheSignersID(t *testing.T) {
 
 func TestVerifyPackedManifest(t *testing.T) {
 	files := map[string]string{"w.bin": strings.Repeat("w", 4<<20)}
-	for i := range 14500 {
+	for i := range 16000 {
 		files[fmt.Sprintf("data/%05d.txt", i)] = fmt.Sprint(i)
 	}
 	w := newWorld(t, files)
@@ -317,8 +317,8 @@ func TestVerifyPackedManifest(t *testing.T) {
 	at := chain.NewManifest(stored.Manifest, "r/n:v1", "", "v1")
 	d := w.verify(at, items{w.sign(m, nil)})
 	want(t, d, policy.Yes)
-	if d.Artifact.Files != 14501 {
-		t.Errorf("%d files, want 14501", d.Artifact.Files)
+	if d.Artifact.Files != 16001 {
+		t.Errorf("%d files, want 16001", d.Artifact.Files)
 	}
 	want(t, w.verify(at, items{w.sign(m, withoutAnnotations(t))}), policy.Unknown, policy.BytesNeeded)
 	want(t, w.verify(&chain.Files{Path: w.path}, items{w.sign(m, nil)}), policy.Yes)

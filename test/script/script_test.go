@@ -3,6 +3,7 @@ package script
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net/http/httptest"
@@ -45,10 +46,32 @@ func TestScripts(t *testing.T) {
 			plain := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 			e.Defer(plain.Close)
 			e.Setenv("PLAIN_REGISTRY", strings.TrimPrefix(plain.URL, "http://"))
+			e.Setenv("VECTORS", vectors())
 			return nil
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "flip": flip},
+		Condition: func(cond string) (bool, error) {
+			if cond == "vectors" {
+				return vectors() != "", nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "flip": flip, "certs": certs},
 	})
+}
+
+// vectors is the folder with other people's test data; empty where there is none.
+func vectors() string {
+	if dir := os.Getenv("HALLMARK_VECTORS"); dir != "" {
+		return dir
+	}
+	dir, err := filepath.Abs(filepath.Join("..", "..", "..", "shared", "vectors"))
+	if err != nil {
+		return ""
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return ""
+	}
+	return dir
 }
 
 // exits runs a command that must end with exactly this exit code: exits CODE COMMAND ARG…

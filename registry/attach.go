@@ -17,10 +17,11 @@ const (
 	fallbackPrefix = "sha256-"
 	// bundleTagDigits is how much of a manifest's digest names its own tag.
 	bundleTagDigits = 32
-	// maxMerges is how often a writer that was overwritten writes the fallback index again.
+	// maxMerges is how often a writer that was overwritten writes the fallback index again, and how often a reader
+	// looks for a tag that was listed.
 	maxMerges = 16
-	// mergePause is the longest pause before the second try; it grows with every further one.
-	mergePause = 20 * time.Millisecond
+	// mergePause is the longest pause before the third try; it grows with every further one.
+	mergePause = 10 * time.Millisecond
 )
 
 // Attach stores a bundle as evidence of subject, in the form that cosign v3 gives it, and returns the digest of the
@@ -108,7 +109,7 @@ func (r *Repo) attachFallback(ctx context.Context, subject string, raw []byte, e
 		if try > 0 && x.lists(entry.Digest) {
 			return nil
 		}
-		missing, err := r.ownTags(ctx, subject, x.Manifests)
+		missing, err := r.ownTags(ctx, subject, x.Manifests, false)
 		if err != nil {
 			return err
 		}
@@ -143,7 +144,7 @@ func pause(ctx context.Context, try int) error {
 	if try < 2 { // the first reading, and the first reading back
 		return ctx.Err()
 	}
-	timer := time.NewTimer(rand.N(mergePause * time.Duration(try)))
+	timer := time.NewTimer(rand.N(mergePause * time.Duration(try-1)))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -167,8 +168,10 @@ func (r *Repo) fallbackIndex(ctx context.Context, subject string) (*indexFile, e
 	return x, doing(err, "read tag %s", tag)
 }
 
-// ownTags returns the bundles that have a tag of their own and are not among those known.
-func (r *Repo) ownTags(ctx context.Context, subject string, known []referrer) ([]referrer, error) {
+// ownTags returns the bundles that have a tag of their own and are not among those known. A tag may be listed a moment
+// before it can be read (distribution v3.1.2): a reader must wait for it, for what is not read may matter; a writer, who
+// only repairs what it finds, need not.
+func (r *Repo) ownTags(ctx context.Context, subject string, known []referrer, must bool) ([]referrer, error) {
 	tags, err := r.store.tags(ctx, fallbackTag(subject)+".")
 	if err != nil {
 		return nil, doing(err, "list tags")
@@ -186,7 +189,10 @@ func (r *Repo) ownTags(ctx context.Context, subject string, known []referrer) ([
 		if len(found) == maxBundles {
 			return nil, tooLarge("tags of bundles", maxBundles)
 		}
-		raw, _, err := r.store.manifest(ctx, tag)
+		raw, err := r.readTag(ctx, tag, must)
+		if errors.Is(err, ErrNotFound) && !must {
+			continue
+		}
 		if err != nil {
 			return nil, doing(err, "read tag %s", tag)
 		}
@@ -197,4 +203,17 @@ func (r *Repo) ownTags(ctx context.Context, subject string, known []referrer) ([
 		found = append(found, m.entry(raw))
 	}
 	return found, nil
+}
+
+// readTag reads the manifest under a tag that was listed; one that must be there is waited for.
+func (r *Repo) readTag(ctx context.Context, tag string, must bool) (raw []byte, err error) {
+	for try := range maxMerges {
+		if err := pause(ctx, try); err != nil {
+			return nil, err
+		}
+		if raw, _, err = r.store.manifest(ctx, tag); !must || !errors.Is(err, ErrNotFound) {
+			break
+		}
+	}
+	return raw, err
 }

@@ -86,7 +86,7 @@ func (r *Repo) referrers(ctx context.Context, subject string) ([]referrer, error
 			return nil, err
 		}
 		found = append(found, x.Manifests...)
-		own, err := r.ownTags(ctx, subject, found)
+		own, err := r.ownTags(ctx, subject, found, true)
 		if err != nil {
 			return nil, err
 		}

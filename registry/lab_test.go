@@ -9,14 +9,15 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/google/go-containerregistry/pkg/authn"
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
 
@@ -93,11 +94,14 @@ type fault func(w http.ResponseWriter, r *http.Request) bool
 // faulty is a handler whose fault is set, changed and removed while it runs.
 type faulty struct {
 	inner http.Handler
-	fault fault
+	fault atomic.Pointer[fault]
 }
 
+// set makes every request go through a fault; nil removes it.
+func (f *faulty) set(x fault) { f.fault.Store(&x) }
+
 func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if f.fault == nil || !f.fault(w, r) {
+	if x := f.fault.Load(); x == nil || *x == nil || !(*x)(w, r) {
 		f.inner.ServeHTTP(w, r)
 	}
 }
@@ -171,9 +175,20 @@ func canonical(t *testing.T, dir string) *manifest.Canonical {
 // pushed pushes a model and tags it.
 func pushed(t *testing.T, r *Repo, dir string) (*manifest.Canonical, Descriptor) {
 	t.Helper()
+	return pushedBy(t, r, dir, 0)
+}
+
+// pushed1 pushes one request after the other.
+func pushed1(t *testing.T, r *Repo, dir string) (*manifest.Canonical, Descriptor) {
+	t.Helper()
+	return pushedBy(t, r, dir, 1)
+}
+
+func pushedBy(t *testing.T, r *Repo, dir string, workers int) (*manifest.Canonical, Descriptor) {
+	t.Helper()
 	ctx := context.Background()
 	c := canonical(t, dir)
-	digest, err := r.Push(ctx, c, Files{dir}, PushOptions{})
+	digest, err := r.Push(ctx, c, Files{dir}, PushOptions{Workers: workers})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,11 +265,11 @@ func bundlesOf(items []chain.Item) map[string]bool {
 	return found
 }
 
-func hostOf(t *testing.T, raw string) string {
+func mustJSON(t *testing.T, v any) []byte {
 	t.Helper()
-	u, err := url.Parse(raw)
+	raw, err := jsonv2.Marshal(v, jsonv2.Deterministic(true))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return u.Host
+	return raw
 }

@@ -66,13 +66,14 @@ func (p *progress) update(done, total int64) {
 	case p.terminal:
 		if p.bar == nil {
 			p.bars = mpb.New(mpb.WithOutput(p.s.err), mpb.WithWidth(40), mpb.WithAutoRefresh())
-			p.bar = p.bars.AddBar(total, mpb.BarRemoveOnComplete(), mpb.PrependDecorators(decor.Name(p.verb+" "), decor.CountersKibiByte("% .1f / % .1f")),
-				mpb.AppendDecorators(decor.AverageSpeed(decor.SizeB1024(0), "% .1f  "), decor.AverageETA(decor.ET_STYLE_GO)))
+			p.bar = p.bars.AddBar(total, mpb.BarRemoveOnComplete(), mpb.PrependDecorators(decor.Name(p.verb+" "), decor.CountersKiloByte("% .1f / % .1f")),
+				mpb.AppendDecorators(decor.AverageSpeed(decor.SizeB1000(0), "% .1f  "), decor.AverageETA(decor.ET_STYLE_GO)))
 		}
 		p.bar.SetCurrent(done)
 	case now.Sub(p.last) >= progressEvery:
 		p.last = now
-		fmt.Fprintf(p.s.err, "hallmark: %s %d of %d MB, %d MB/s\n", p.verb, done/1e6, total/1e6, int64(float64(done)/1e6/now.Sub(p.began).Seconds()))
+		rate := int64(float64(done) / now.Sub(p.began).Seconds())
+		fmt.Fprintf(p.s.err, "hallmark: %s % .1f of % .1f, % .1f/s\n", p.verb, decor.SizeB1000(done), decor.SizeB1000(total), decor.SizeB1000(rate))
 	}
 }
 

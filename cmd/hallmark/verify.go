@@ -113,6 +113,9 @@ func verifyReference(ctx context.Context, ref registry.Ref, roots trust.Roots, p
 		return failedToFind(ctx, ref, p, roots, err)
 	}
 	d, err := chain.Verify(ctx, stored.Artifact, []chain.Source{stored}, chain.Options{Roots: roots, Policy: p})
+	if o.InsecureHTTP {
+		d.Notes = append(d.Notes, "plain HTTP was allowed: --insecure-http")
+	}
 	return d, stored, err
 }
 

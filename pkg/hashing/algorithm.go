@@ -2,35 +2,34 @@ package hashing
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"hash"
-	"strings"
 
 	"github.com/zeebo/blake3"
 	"golang.org/x/crypto/blake2b"
 )
 
-// Algorithm is a hash function by OMS's identifier (OMS algorithm registry).
+// Algorithm is a hash function under its OMS name (OMS §7).
 type Algorithm string
 
 // The algorithms of OMS.
 const (
 	SHA256  Algorithm = "sha256"
-	BLAKE2b Algorithm = "blake2b" // 512 bits
-	BLAKE3  Algorithm = "blake3"  // 256 bits
+	BLAKE2b Algorithm = "blake2b" // BLAKE2b-512, without a key
+	BLAKE3  Algorithm = "blake3"  // 256 bits of output, without a key
 )
 
-// ParseAlgorithm returns the algorithm of that exact name; every other name, the empty one too, is an error.
+// ParseAlgorithm returns the algorithm of exactly that name. Every other name is an error: another letter case,
+// surrounding space and the empty string too, for what a signer wrote down is not ours to guess at.
 func ParseAlgorithm(s string) (Algorithm, error) {
 	switch a := Algorithm(s); a {
 	case SHA256, BLAKE2b, BLAKE3:
 		return a, nil
 	}
-	return "", fmt.Errorf("hash algorithm %q: it is sha256, blake2b or blake3", s)
+	return "", fmt.Errorf("parse hash algorithm %q: not one of sha256, blake2b, blake3", s)
 }
 
-// New returns a fresh hash; "" means SHA256 and an unknown algorithm is an error.
+// New returns a fresh hash. "" means SHA256; an unknown algorithm is an error.
 func (a Algorithm) New() (hash.Hash, error) {
 	switch a {
 	case "", SHA256:
@@ -44,35 +43,15 @@ func (a Algorithm) New() (hash.Hash, error) {
 	return nil, err
 }
 
-// Size is the digest's length in bytes, 0 for an unknown algorithm; "" means SHA256.
+// Size returns the length of a digest in bytes. "" means SHA256; an unknown algorithm has size 0.
 func (a Algorithm) Size() int {
 	switch a {
-	case "", SHA256, BLAKE3:
-		return 32
+	case "", SHA256:
+		return sha256.Size
 	case BLAKE2b:
-		return 64
+		return blake2b.Size
+	case BLAKE3:
+		return 32
 	}
 	return 0
-}
-
-// Sum is the SHA-256 of a whole file.
-type Sum [sha256.Size]byte
-
-// Hex is 64 lower-case hex digits.
-func (s Sum) Hex() string { return hex.EncodeToString(s[:]) }
-
-// String is "sha256:" and Hex, as OCI writes digests.
-func (s Sum) String() string { return "sha256:" + s.Hex() }
-
-// ParseSum reads what String writes and nothing else.
-func ParseSum(text string) (Sum, error) {
-	var s Sum
-	digits, ok := strings.CutPrefix(text, "sha256:")
-	if !ok || len(digits) != 2*len(s) || strings.ToLower(digits) != digits {
-		return Sum{}, fmt.Errorf("%q is not sha256: and 64 lower-case hex digits", text)
-	}
-	if _, err := hex.Decode(s[:], []byte(digits)); err != nil {
-		return Sum{}, fmt.Errorf("%q is not sha256: and 64 lower-case hex digits", text)
-	}
-	return s, nil
 }

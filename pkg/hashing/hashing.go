@@ -1,204 +1,158 @@
-// Package hashing turns files into digests at the machine's speed: files in parallel, the reading of a large one
-// overlapped with its hashing, every byte read once.
+// Package hashing turns files into digests at the machine's speed. Files are hashed in parallel; cores that find no
+// file of their own read ahead, or hash beside, for those that are still at work; every byte is read once.
 //
-// Start with [Hasher.Files] for many files and [Hasher.File] for one. A [Plan] says which digests are wanted; a [Job]
-// is one file. The package opens nothing by itself and writes nothing.
+// Start with [Hasher.Files] for many files and [Hasher.File] for one. A [Plan] says which digests are wanted, a [Job] is
+// one file, a [Result] its digests.
+//
+// The package reads the bytes of the files that its caller's [Job.Open] returns, and writes none. It knows nothing of
+// directories, manifests or registries.
 package hashing
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"runtime"
-	"slices"
-	"sync"
 )
 
-// ErrChanged says that a file had more or fewer bytes than it was listed with, or was otherwise not what was listed.
+// ErrChanged says that a file did not hold exactly as many bytes as its job said.
 var ErrChanged = errors.New("changed while it was read")
 
-// Plan says which digests are computed of each file.
+// MaxShards is how many shards one call computes, beyond the first of each file. A shard size may come from a bundle,
+// that is from outside, and each shard costs memory: without a limit, shards of one byte would take all there is.
+const MaxShards = 1 << 20
+
+// Plan says which digests of each file are wanted. The zero Plan wants the SHA-256 of the whole file.
 type Plan struct {
-	Algorithm Algorithm // of Result.Sums; "" means SHA256
-	ShardSize int64     // in bytes. Above 0: Sums has a digest per shard, none for an empty file; 0: one of the whole file
-	SHA256    bool      // the whole file's SHA-256 too, in the same pass; free where it is what Sums holds anyway
+	// Algorithm is that of Result.Sums. Empty means SHA256.
+	Algorithm Algorithm
+
+	// ShardSize is in bytes. Above 0, Result.Sums has one digest for each ShardSize bytes and one for what is left, so
+	// none for an empty file (OMS §6.3.2). At 0 it has exactly one, of the whole file. Below 0 is an error.
+	ShardSize int64
+
+	// SHA256 asks for the SHA-256 of the whole file as well, from the same pass over the bytes. Where Sums holds it
+	// anyway, with SHA256 and ShardSize 0, it is given without asking.
+	SHA256 bool
 }
 
-func (p Plan) check() error {
-	if p.ShardSize < 0 {
-		return fmt.Errorf("shard size %d: it is a number of bytes above 0", p.ShardSize)
-	}
-	_, err := p.Algorithm.New()
-	return err
-}
-
-// plain reports whether Sums holds the whole-file SHA-256 itself.
-func (p Plan) plain() bool { return p.ShardSize == 0 && (p.Algorithm == "" || p.Algorithm == SHA256) }
-
-// Job is one file.
+// Job is one file to hash.
 type Job struct {
-	Name  string                   // for errors
-	Size  int64                    // exact, in bytes: any other number is ErrChanged
-	Open  func() (*os.File, error) // called by the worker
-	Check func(*os.File) error     // called after the last byte, before the file is closed; nil: nothing to check
-	Tee   io.Writer                // gets every byte in order; nil: nobody
+	// Name stands for the file in errors.
+	Name string
+
+	// Size is the exact number of bytes. A file that has fewer or more is ErrChanged.
+	Size int64
+
+	// Open returns the file, which must be one that can be read at any offset; its current offset does not matter. It
+	// is called at most once, by the goroutine that hashes, and the file is closed before Files returns.
+	Open func() (*os.File, error)
+
+	// Check is called after the last byte was read and before the file is closed; its error is the job's. nil checks
+	// nothing beyond the size.
+	Check func(*os.File) error
+
+	// Tee gets every byte, in order and once. It must not retain what it is given. nil is nobody.
+	Tee io.Writer
 }
 
-// Result is the digests of one file.
+// Result holds the digests of one file.
 type Result struct {
-	SHA256    Sum
-	HasSHA256 bool
-	Sums      [][]byte
+	SHA256    Sum      // of the whole file, if HasSHA256
+	HasSHA256 bool     // false: SHA256 was not computed, and is zero
+	Sums      [][]byte // as Plan.Algorithm and Plan.ShardSize say, in the file's order
 }
 
-// Hasher computes digests. The zero Hasher computes whole-file SHA-256 on every core. It may be used by several
-// goroutines.
+// Hasher hashes files. The zero Hasher computes whole-file SHA-256 on all cores. It holds no state: several goroutines
+// may use one.
 type Hasher struct {
-	Plan     Plan
-	Workers  int               // 0: as many as Go may use cores
-	Progress func(bytes int64) // gets how many bytes more are done, from several goroutines at once; nil: nobody
+	Plan Plan
+
+	// Workers is how many goroutines read and hash at the same time, all told. 0 and below mean GOMAXPROCS. Memory for
+	// buffers is in proportion to it: at most 2 MiB a worker.
+	Workers int
+
+	// Progress is told how many bytes were read since it was last called: an increment, from several goroutines at
+	// once. It should be quick. nil is nobody.
+	Progress func(bytes int64)
 }
 
-// File hashes one file. Its errors name the file and wrap ErrChanged, ctx's cause or what Open, Check or Tee returned.
+// File returns the digests of one file, on as many cores as it can use. It errs as Files does.
 func (h Hasher) File(ctx context.Context, j Job) (Result, error) {
-	r, err := h.Files(ctx, [][]Job{{j}})
+	results, err := h.Files(ctx, [][]Job{{j}})
 	if err != nil {
 		return Result{}, err
 	}
-	return r[0][0], nil
+	return results[0][0], nil
 }
 
-// Files hashes groups of files and returns their results at the same indexes. The jobs of a group are done in order by
-// one worker, so they may share a Tee; groups are done in parallel, the largest first. The first error ends everything
-// and is returned once every worker has stopped.
+// Files hashes groups of files and returns the results at the indexes of the jobs. The jobs of one group are done in
+// order, one after the other, so they may share a Tee. Groups are done in parallel, the largest first.
+//
+// The first error stops everything: Files waits for the work that is under way, and returns that error with the name of
+// its job and no results. It wraps ErrChanged, what Open, Check, Tee or the system returned, or the cause for which ctx
+// was cancelled. A cancelled ctx is noticed after at most a few chunks of each file. No groups give no results and no
+// error: whether there must be something to hash is for the caller to say.
 func (h Hasher) Files(ctx context.Context, groups [][]Job) ([][]Result, error) {
-	if err := h.Plan.check(); err != nil {
+	if err := h.Plan.check(groups); err != nil {
 		return nil, err
 	}
-	workers := h.Workers
-	if workers <= 0 {
-		workers = runtime.GOMAXPROCS(0)
+	limit := h.Workers
+	if limit <= 0 {
+		limit = runtime.GOMAXPROCS(0)
 	}
-	results := make([][]Result, len(groups))
-	var tasks []task
-	for i, g := range groups {
-		results[i] = make([]Result, len(g))
-		tasks = append(tasks, h.split(g, results[i], workers)...)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	s := newSchedule(h, groups, limit, stop)
+	if err := s.run(ctx, limit); err != nil {
+		return nil, err
 	}
-	slices.SortStableFunc(tasks, func(a, b task) int { return cmp.Compare(b.size, a.size) })
-	return results, h.run(ctx, tasks, workers)
+	return s.results, nil
 }
 
-// task is what one worker does without stopping: a group, or some of the shards of a file.
-type task struct {
-	size int64
-	run  func(*worker) error
-}
-
-// split makes tasks of a group: one, or for a large file of which only shards are wanted, one a shard.
-func (h Hasher) split(group []Job, results []Result, workers int) []task {
-	if len(group) == 1 && group[0].Tee == nil && h.Plan.ShardSize > 0 && !h.Plan.SHA256 && group[0].Size > h.Plan.ShardSize && workers > 1 {
-		return h.splitShards(group[0], &results[0])
+// check refuses what cannot be hashed before anything is opened.
+func (p Plan) check(groups [][]Job) error {
+	if p.ShardSize < 0 {
+		return fmt.Errorf("hash files: shard size %d is below 0", p.ShardSize)
 	}
-	var size int64
-	for _, j := range group {
-		size += j.Size
+	if _, err := p.Algorithm.New(); err != nil {
+		return fmt.Errorf("hash files: %w", err)
 	}
-	return []task{{size: size, run: func(w *worker) error {
-		for i, j := range group {
-			r, err := w.file(j)
-			if err != nil {
-				return fmt.Errorf("hash %q: %w", j.Name, err)
+	var shards int64
+	for _, g := range groups {
+		for _, j := range g {
+			if j.Size < 0 {
+				return fmt.Errorf("hash %q: size %d is below 0", j.Name, j.Size)
 			}
-			results[i] = r
+			if j.Open == nil {
+				return fmt.Errorf("hash %q: the job cannot open its file", j.Name)
+			}
+			// Each addend is compared before it is added: the sum of two sizes from outside could overflow.
+			extra := max(0, p.shards(j.Size)-1)
+			if extra > MaxShards-shards {
+				return fmt.Errorf("hash %q: shards of %d bytes are more than %d", j.Name, p.ShardSize, MaxShards)
+			}
+			shards += extra
 		}
-		return nil
-	}}}
+	}
+	return nil
 }
 
-// splitShards spreads the shards of one file over the workers. The file is opened by the first and closed by the last.
-func (h Hasher) splitShards(j Job, result *Result) []task {
-	n := int((j.Size + h.Plan.ShardSize - 1) / h.Plan.ShardSize)
-	result.Sums = make([][]byte, n)
-	shared := &sharedFile{job: j, left: n}
-	tasks := make([]task, n)
-	for i := range tasks {
-		start := int64(i) * h.Plan.ShardSize
-		end := min(start+h.Plan.ShardSize, j.Size)
-		tasks[i] = task{size: end - start, run: func(w *worker) error {
-			f, err := shared.open()
-			if err == nil {
-				result.Sums[i], err = w.shard(f, start, end)
-			}
-			if err = shared.done(err); err != nil {
-				return fmt.Errorf("hash %q: %w", j.Name, err)
-			}
-			return nil
-		}}
+// shards returns how many shards a file of size bytes has.
+func (p Plan) shards(size int64) int64 {
+	if p.ShardSize == 0 {
+		return 1
 	}
-	return tasks
+	n := size / p.ShardSize
+	if size%p.ShardSize > 0 {
+		n++
+	}
+	return n
 }
 
-// sharedFile is one open file that several workers read.
-type sharedFile struct {
-	job  Job
-	mu   sync.Mutex
-	file *os.File
-	err  error
-	left int
-}
-
-func (s *sharedFile) open() (*os.File, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.file == nil && s.err == nil {
-		s.file, s.err = s.job.Open()
-	}
-	return s.file, s.err
-}
-
-// done counts one shard as finished. With the last one the file is checked, if every shard was read, and closed.
-func (s *sharedFile) done(err error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.left--
-	if s.err == nil {
-		s.err = err
-	}
-	if s.left > 0 || s.file == nil {
-		return err
-	}
-	if s.err == nil {
-		err = atEnd(s.file, s.job)
-	}
-	return errors.Join(err, s.file.Close())
-}
-
-// run has workers take tasks from one queue. After an error the tasks that are left only clean up.
-func (h Hasher) run(ctx context.Context, tasks []task, workers int) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	queue := make(chan task, len(tasks))
-	for _, t := range tasks {
-		queue <- t
-	}
-	close(queue)
-	var running sync.WaitGroup
-	for range min(workers, len(tasks)) {
-		running.Go(func() {
-			w := worker{ctx: ctx, plan: h.Plan, progress: h.Progress}
-			for t := range queue {
-				// A core that finds no task of its own is better spent reading ahead for the last ones.
-				w.ahead = workers > 1 && len(queue) == 0
-				if err := t.run(&w); err != nil {
-					cancel(err) // the first error is the cause; those that follow from it are dropped
-				}
-			}
-		})
-	}
-	running.Wait()
-	return context.Cause(ctx)
+// sumsAreSHA256 reports whether Result.Sums holds the SHA-256 of the whole file.
+func (p Plan) sumsAreSHA256() bool {
+	return p.ShardSize == 0 && (p.Algorithm == SHA256 || p.Algorithm == "")
 }

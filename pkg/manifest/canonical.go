@@ -2,8 +2,8 @@ package manifest
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +22,10 @@ const (
 	annotationPath  = "org.cncf.model.filepath"
 	mediaTypeStem   = "application/vnd.cncf.model."
 	mediaTypeSuffix = ".v1.raw"
+
+	configHead   = `{"descriptor":{},"modelfs":{"type":"layers","diffIds":[`
+	configTail   = `]},"config":{}}`
+	manifestTail = "]}"
 )
 
 // MaxCanonical is the longest canonical manifest, in bytes. One that would be longer has its small files packed.
@@ -48,10 +52,10 @@ type Canonical struct {
 // canonical builds the manifest of files, sorted by name, of which those in packs are in packs.
 func canonical(files []File, packs []Layer) (*Canonical, error) {
 	if len(files) == 0 {
-		return nil, ErrEmpty
+		return nil, fmt.Errorf("name artifact: %w", ErrEmpty)
 	}
 	if err := checkTree(files, len(packs) > 0); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("name artifact: %w", err)
 	}
 	var layers []Layer
 	for _, f := range files {
@@ -67,25 +71,32 @@ func canonical(files []File, packs []Layer) (*Canonical, error) {
 	return c, nil
 }
 
-// checkTree refuses what has no ID: unclean names, a file that is also a folder, and with packs a file of a pack's name.
+// checkTree refuses what has no ID: unclean names, names out of byte order or there twice, a file that is also a folder,
+// sizes below nothing or together beyond what is countable, and with packs a file of a pack's name.
 func checkTree(files []File, packed bool) error {
-	names := make(map[string]bool, len(files))
-	for _, f := range files {
+	var total int64
+	for i, f := range files {
 		if err := CleanName(f.Name); err != nil {
-			return fmt.Errorf("name artifact: %w", err)
+			return err
 		}
-		if names[f.Name] {
-			return fmt.Errorf("name artifact: %q is there twice", f.Name)
+		if i > 0 && files[i-1].Name >= f.Name {
+			return fmt.Errorf("%q does not come after %q in byte order", f.Name, files[i-1].Name)
 		}
-		names[f.Name] = true
 		if packed && isPackName(f.Name) {
-			return fmt.Errorf("name artifact: a file is named %q, as the pack of small files would be", f.Name)
+			return fmt.Errorf("a file is named %q, as the pack of small files would be", f.Name)
 		}
+		if f.Size < 0 || f.Size > math.MaxInt64-total {
+			return fmt.Errorf("%q has an impossible size of %d bytes", f.Name, f.Size)
+		}
+		total += f.Size
 	}
 	for _, f := range files {
-		for i, r := range f.Name {
-			if r == '/' && names[f.Name[:i]] {
-				return fmt.Errorf("name artifact: %q is a file and a folder", f.Name[:i])
+		for i := range len(f.Name) {
+			if f.Name[i] != '/' {
+				continue
+			}
+			if _, both := slices.BinarySearchFunc(files, f.Name[:i], func(f File, name string) int { return strings.Compare(f.Name, name) }); both {
+				return fmt.Errorf("%q is a file and a folder", f.Name[:i])
 			}
 		}
 	}
@@ -94,14 +105,14 @@ func checkTree(files []File, packed bool) error {
 
 // encode writes config and manifest, byte for byte as ARTIFACT-ID.md says.
 func encode(layers []Layer) *Canonical {
-	config := []byte(`{"descriptor":{},"modelfs":{"type":"layers","diffIds":[`)
+	config := []byte(configHead)
 	for i, l := range layers {
 		if i > 0 {
 			config = append(config, ',')
 		}
 		config = append(append(append(config, '"'), l.Digest.String()...), '"')
 	}
-	config = append(config, `]},"config":{}}`...)
+	config = append(config, configTail...)
 
 	m := appendHead(nil, sha256.Sum256(config), len(config))
 	for i, l := range layers {
@@ -110,7 +121,7 @@ func encode(layers []Layer) *Canonical {
 		}
 		m = appendLayer(m, l)
 	}
-	m = append(m, "]}"...)
+	m = append(m, manifestTail...)
 	return &Canonical{ID: hashing.Sum(sha256.Sum256(m)).String(), Manifest: m, Config: config, Layers: layers}
 }
 
@@ -196,12 +207,3 @@ func lower(s string) string {
 		return r
 	}, s)
 }
-
-// ErrEmpty says that no file is left.
-var ErrEmpty = errors.New("no files: an artifact has at least one (OMS §6.1)")
-
-func sortFiles(files []File) {
-	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
-}
-
-func sum256(b []byte) hashing.Sum { return sha256.Sum256(b) }

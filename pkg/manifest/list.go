@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/hallmark-project/hallmark/pkg/hashing"
 )
@@ -22,7 +22,7 @@ type Options struct {
 	Algorithm     hashing.Algorithm       // "" means SHA256
 	ShardSize     int64                   // in bytes, with Shards; 0 means DefaultShardSize
 	AllowSymlinks bool                    // follow links that stay inside the artifact (OMS §6.1.1)
-	IgnorePaths   []string                // left out, exactly: relative to the root, or absolute inside it
+	IgnorePaths   []string                // left out, exactly: relative to the root, or absolute inside it; a single file has none
 	Signature     string                  // a signature file's path: not content where it lies inside the artifact
 	Keep          func(name string) bool  // files that stay in whatever is left out; nil: none
 	NoID          bool                    // do not compute whole-file SHA-256 where the method does not need it
@@ -32,59 +32,72 @@ type Options struct {
 
 // Entry is one file that was listed.
 type Entry struct {
-	Name  string
-	Size  int64
-	open  string // path below the root that is opened: another than Name where links were followed
-	blob  string // name of the Hugging Face blob behind it, which is its digest
+	Name string
+	Size int64 // in bytes
+
+	open  string // path below the root that is opened; another than Name in a Hugging Face cache and for a single file
+	via   *via   // nil unless a symbolic link was followed
 	stamp stamp
+}
+
+// via is the symbolic link by which a file was found.
+type via struct {
+	link   string // its path below the root
+	target string // what it says
+	blob   string // name of the Hugging Face blob that it leads to, which is its digest; "" for any other link
+}
+
+// blob is the name that e's bytes have in a Hugging Face cache; "" where it is in none.
+func (e *Entry) blob() string {
+	if e.via == nil {
+		return ""
+	}
+	return e.via.blob
 }
 
 // Refusal is something in the artifact that no artifact may have.
 type Refusal struct {
 	Name   string
-	Reason string
+	Reason string // continues "it is": "a named pipe"
 }
 
-// Listing is what an artifact consists of before anything was read. Close it when it was hashed.
+// Listing is what an artifact consists of before anything was read. Close it when it was hashed. It must not be used by
+// several goroutines.
 type Listing struct {
 	Entries   []Entry   // sorted by name in byte order
 	Uncovered []string  // files that are left out, without the artifact's own evidence; sorted
-	Refused   []Refusal // links, special files, names; sorted
+	Refused   []Refusal // links, special files, names; sorted by name
 
-	name    string
-	single  bool
-	options Options
-	root    *os.Root
-	ignored []string // what Serialization.IgnorePaths will say
-	folders []folder
-	links   bool // links were followed
-	weak    bool
-}
-
-// folder is one directory that was listed, to be looked at again once everything was hashed.
-type folder struct {
-	name  string // as it is opened below the root
-	shown string // as the artifact names it
-	stamp stamp
-	names []string // what was in it, without what is left out
+	path      string // the artifact's, absolute, as the caller named it
+	name      string
+	single    bool
+	options   Options
+	root      *os.Root
+	top       stamp           // what path led to
+	ignored   []string        // what Serialization.IgnorePaths will say
+	ignore    map[string]bool // the same
+	signature string          // the caller's signature file, relative to the artifact; "" where it lies outside
+	folders   []folder
+	links     bool // links were followed
+	weak      bool
 }
 
 // RefusedError is an artifact that cannot be signed or named as it is.
 type RefusedError struct {
 	Path    string
-	Refused []Refusal // empty where nothing is left
+	Refused []Refusal // empty where Err says more than what is refused
 	Err     error
 }
 
 func (e *RefusedError) Error() string {
 	if len(e.Refused) == 0 {
-		return fmt.Sprintf("list %s: %v", e.Path, e.Err)
+		return fmt.Sprintf("list %q: %v", e.Path, e.Err)
 	}
 	more := ""
 	if n := len(e.Refused) - 1; n > 0 {
 		more = fmt.Sprintf(", and %d more", n)
 	}
-	return fmt.Sprintf("list %s: %q is %s%s", e.Path, e.Refused[0].Name, e.Refused[0].Reason, more)
+	return fmt.Sprintf("list %q: %q is %s%s", e.Path, e.Refused[0].Name, e.Refused[0].Reason, more)
 }
 
 // Unwrap returns the cause.
@@ -99,37 +112,38 @@ func Build(ctx context.Context, path string, o Options) (*Manifest, error) {
 		return nil, err
 	}
 	defer l.Close()
-	if len(l.Refused) > 0 {
+	switch {
+	case len(l.Refused) > 0:
 		return nil, &RefusedError{Path: path, Refused: l.Refused}
+	case len(l.Entries) == 0 && len(l.Uncovered) > 0:
+		return nil, &RefusedError{Path: path, Err: fmt.Errorf("%d files are left out: %w", len(l.Uncovered), ErrEmpty)}
+	case len(l.Entries) == 0:
+		return nil, &RefusedError{Path: path, Err: ErrEmpty}
 	}
-	m, err := l.Hash(ctx, HashOptions{Workers: o.Workers, Progress: o.Progress})
-	if errors.Is(err, ErrEmpty) {
-		return nil, &RefusedError{Path: path, Err: err}
-	}
-	return m, err
+	return l.Hash(ctx, HashOptions{Workers: o.Workers, Progress: o.Progress})
 }
 
 // List lists the artifact at path without reading it. What no artifact may hold is in Refused; errors are what could
-// not be listed at all.
+// not be listed at all: unusable options and exclusions, folders that cannot be read, caps. An artifact without files
+// is listed as such: Build and Hash refuse it.
 func List(ctx context.Context, path string, o Options) (*Listing, error) {
 	l := &Listing{options: o}
 	if err := l.normalize(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("list %q: %w", path, err)
 	}
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", path, err)
-	}
-	l.name = filepath.Base(abs)
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("list artifact: %w", err)
 	}
+	if l.path, err = filepath.Abs(path); err != nil {
+		return nil, fmt.Errorf("list %q: %w", path, err)
+	}
+	l.name, l.top = filepath.Base(l.path), stampOf(info)
 	switch {
 	case info.IsDir():
-		err = l.listFolder(ctx, abs)
+		err = l.listFolder(ctx)
 	case info.Mode().IsRegular():
-		err = l.listSingle(abs)
+		err = l.listSingle()
 	default:
 		err = &RefusedError{Path: path, Refused: []Refusal{{l.name, special(info.Mode())}}}
 	}
@@ -142,13 +156,21 @@ func List(ctx context.Context, path string, o Options) (*Listing, error) {
 	return l, nil
 }
 
-// Bytes is the sum of the entries' sizes.
+// Bytes is the sum of the entries' sizes. Sparse files can claim more than an int64 holds: then it is the largest one.
 func (l *Listing) Bytes() int64 {
 	var n int64
 	for _, e := range l.Entries {
-		n += e.Size
+		n = addSize(n, e.Size)
 	}
 	return n
+}
+
+// addSize is a+b, as far as an int64 goes.
+func addSize(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
 }
 
 // Close lets go of the artifact's root. It may be called again.
@@ -169,6 +191,9 @@ func (l *Listing) normalize() error {
 	if o.Algorithm == "" {
 		o.Algorithm = hashing.SHA256
 	}
+	if _, err := hashing.ParseAlgorithm(string(o.Algorithm)); err != nil {
+		return err
+	}
 	switch {
 	case o.Method == Shards && o.ShardSize == 0:
 		o.ShardSize = DefaultShardSize
@@ -180,80 +205,103 @@ func (l *Listing) normalize() error {
 	return nil
 }
 
-// listSingle lists one file. It is opened at its own folder, so that nothing else is in reach.
-func (l *Listing) listSingle(abs string) error {
+// listSingle lists one file, named as the caller named it. It is opened at the folder where it lies.
+func (l *Listing) listSingle() error {
 	l.single = true
-	real, err := filepath.EvalSymlinks(abs)
+	if err := CleanName(l.name); err != nil {
+		return &RefusedError{Path: l.path, Err: err}
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(l.path))
 	if err != nil {
 		return fmt.Errorf("list artifact: %w", err)
 	}
-	if l.root, err = os.OpenRoot(filepath.Dir(real)); err != nil {
+	if hub, ok := findSnapshot(dir); ok {
+		if info, err := os.Lstat(filepath.Join(dir, l.name)); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			if err := l.openRoot(hub.repo); err != nil {
+				return err
+			}
+			return l.addBlob(l.name, path.Join(hub.folder, l.name))
+		}
+	}
+	real, err := filepath.EvalSymlinks(l.path)
+	if err != nil {
 		return fmt.Errorf("list artifact: %w", err)
 	}
-	l.weak = weakStat(filepath.Dir(real))
-	if !utf8.ValidString(l.name) {
-		l.refuse(l.name, "a name that is not UTF-8 (OMS §6.1.2)")
-		return nil
-	}
-	e, err := l.entry(l.name, filepath.Base(real))
-	if err != nil {
+	if err := l.openRoot(filepath.Dir(real)); err != nil {
 		return err
 	}
-	if hub, ok := findSnapshot(filepath.Dir(abs)); ok && real != abs && filepath.Dir(real) == filepath.Join(hub.root, "blobs") {
-		e.blob = filepath.Base(real)
+	info, err := l.root.Lstat(filepath.Base(real))
+	if err != nil {
+		return fmt.Errorf("list artifact: %w", err)
 	}
-	l.Entries = []Entry{e}
-	return nil
+	return l.addFile(l.name, filepath.Base(real), info)
 }
 
 // listFolder lists a directory.
-func (l *Listing) listFolder(ctx context.Context, abs string) error {
-	real, err := filepath.EvalSymlinks(abs)
+func (l *Listing) listFolder(ctx context.Context) error {
+	real, err := filepath.EvalSymlinks(l.path)
 	if err != nil {
 		return fmt.Errorf("list artifact: %w", err)
 	}
+	if err := l.exclude(real); err != nil {
+		return &RefusedError{Path: l.path, Err: err}
+	}
+	w := walker{listing: l}
+	top := real
+	if hub, ok := findSnapshot(real); ok {
+		top, w.hub, w.base = hub.repo, true, hub.folder
+	}
+	if err := l.openRoot(top); err != nil {
+		return err
+	}
+	return w.walk(ctx, place{open: w.base}, nil)
+}
+
+// exclude settles what is left out of the directory at real: the defaults, the reserved names, what the caller gave,
+// and the caller's signature file.
+func (l *Listing) exclude(real string) error {
 	given, err := CleanExclusions(real, l.options.IgnorePaths)
 	if err != nil {
-		return &RefusedError{Path: abs, Err: err}
+		return err
 	}
 	l.ignored = slices.Concat(DefaultExclusions, []string{SignatureName, ClaimsName}, given)
 	if l.options.Signature != "" {
 		if rel, err := inside(real, l.options.Signature); err == nil && rel != "." {
-			l.ignored = append(l.ignored, rel)
+			if l.signature, err = cleanExclusion(real, rel); err != nil {
+				return fmt.Errorf("signature file %q: %w", rel, err)
+			}
+			l.ignored = append(l.ignored, l.signature)
 		}
 	}
 	slices.Sort(l.ignored)
 	l.ignored = slices.Compact(l.ignored)
-
-	w := walker{ctx: ctx, listing: l, ignore: map[string]bool{}}
+	l.ignore = make(map[string]bool, len(l.ignored))
 	for _, p := range l.ignored {
-		w.ignore[p] = true
+		l.ignore[p] = true
 	}
-	top := real
-	if hub, ok := findSnapshot(real); ok {
-		top, w.hub, w.base = hub.root, &hub, hub.snapshot
-	}
-	if l.root, err = os.OpenRoot(top); err != nil {
+	return nil
+}
+
+func (l *Listing) openRoot(dir string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
 		return fmt.Errorf("list artifact: %w", err)
 	}
-	l.weak = weakStat(top)
-	return w.walk("", 0, nil)
+	l.root, l.weak = root, weakStat(dir)
+	return nil
 }
 
 func (l *Listing) refuse(name, reason string) {
 	l.Refused = append(l.Refused, Refusal{name, reason})
 }
 
-// entry stats the file that is opened as open and listed as name.
-func (l *Listing) entry(name, open string) (Entry, error) {
-	info, err := l.root.Lstat(open)
-	if err != nil {
-		return Entry{}, fmt.Errorf("list %q: %w", name, err)
+// addFile lists the file that is opened as open, as info says it is.
+func (l *Listing) addFile(name, open string, info fs.FileInfo) error {
+	if !info.Mode().IsRegular() { // it was, a moment ago
+		return &ChangedError{name, "is " + special(info.Mode()) + " now"}
 	}
-	if !info.Mode().IsRegular() {
-		return Entry{}, fmt.Errorf("list %q: it is %s", name, special(info.Mode()))
-	}
-	return Entry{Name: name, Size: info.Size(), open: open, stamp: stampOf(info)}, nil
+	l.Entries = append(l.Entries, Entry{Name: name, Size: info.Size(), open: open, stamp: stampOf(info)})
+	return nil
 }
 
 // special names what is no regular file.
@@ -267,13 +315,8 @@ func special(m fs.FileMode) string {
 		return "a socket"
 	case m&fs.ModeDevice != 0:
 		return "a device"
+	case m.IsDir():
+		return "a folder"
 	}
 	return "a special file"
-}
-
-func join(dir, name string) string {
-	if dir == "" {
-		return name
-	}
-	return path.Join(dir, name)
 }

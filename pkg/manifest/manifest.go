@@ -1,11 +1,10 @@
 package manifest
 
 import (
-	"bytes"
-	"cmp"
 	"crypto/sha256"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/hallmark-project/hallmark/pkg/hashing"
 )
@@ -22,6 +21,12 @@ const (
 // DefaultShardSize is OMS's default size of a shard, in bytes (OMS §6.3.2).
 const DefaultShardSize = 1_000_000_000
 
+// Errors that callers tell apart.
+var (
+	ErrNoID  = errors.New("artifact ID was not computed")                           // made without whole-file SHA-256 digests
+	ErrEmpty = errors.New("no files left: an artifact has at least one (OMS §6.1)") // nothing is never an artifact
+)
+
 // File is one file of an artifact.
 type File struct {
 	Name   string      // clean, relative, with slashes
@@ -33,9 +38,9 @@ type File struct {
 type Serialization struct {
 	Method        Method
 	Algorithm     hashing.Algorithm
-	ShardSize     int64 // in bytes; 0 unless Method is Shards
-	AllowSymlinks bool
-	IgnorePaths   []string // sorted, relative to the root
+	ShardSize     int64    // in bytes; 0 unless Method is Shards
+	AllowSymlinks bool     // links were allowed, or followed as in a Hugging Face cache
+	IgnorePaths   []string // sorted, relative to the root; none for a single file
 }
 
 // Resource is one digest as an OMS statement lists it. For shards the name is "path:start:end" (OMS §6.3.2).
@@ -45,27 +50,25 @@ type Resource struct {
 	Digest    []byte
 }
 
-// Manifest is what an artifact consists of. It is read-only once made.
+// Manifest is what an artifact consists of. It is read-only once made, and then several goroutines may use it.
 type Manifest struct {
-	Name          string // base name of the artifact
+	Name          string // base name of the artifact, OMS's subject name
 	Single        bool   // one file rather than a directory
 	Files         []File // sorted by name in byte order
 	NoID          bool   // whole-file SHA-256 was not computed: there is no ID
 	Serialization Serialization
 	Resources     []Resource // sorted by name in byte order, which is code-point order (OMS §5.2.1)
-	Uncovered     []string   // files that an exclusion leaves out, without the artifact's own evidence
+	Uncovered     []string   // files that an exclusion leaves out, without the artifact's own evidence; sorted
 	WeakStat      bool       // the file system has no stable inodes and times: only size and mtime were held against each other
-	packs         []Layer
+
+	packs []Layer // the tars of the small files, where the canonical manifest needs them
 }
 
-// ErrNoID says that a manifest was made without whole-file SHA-256 digests.
-var ErrNoID = errors.New("artifact ID was not computed")
-
-// Bytes is the sum of the files' sizes.
+// Bytes is the sum of the files' sizes, as far as an int64 goes.
 func (m *Manifest) Bytes() int64 {
 	var n int64
 	for _, f := range m.Files {
-		n += f.Size
+		n = addSize(n, f.Size)
 	}
 	return n
 }
@@ -90,7 +93,7 @@ func (m *Manifest) ID() (string, error) {
 	return c.ID, nil
 }
 
-// OCI is the canonical OCI manifest of m.
+// OCI is the canonical OCI manifest of m, made anew with every call. It errs as ID does.
 func (m *Manifest) OCI() (*Canonical, error) {
 	if m.NoID {
 		return nil, ErrNoID
@@ -98,56 +101,6 @@ func (m *Manifest) OCI() (*Canonical, error) {
 	return canonical(m.Files, m.packs)
 }
 
-// ChangeKind is how two manifests differ in one file.
-type ChangeKind string
-
-// The kinds of change.
-const (
-	Missing   ChangeKind = "missing"   // wanted, not there
-	Extra     ChangeKind = "extra"     // there, not wanted
-	Different ChangeKind = "different" // other bytes
-)
-
-// Change is one file in which two manifests differ.
-type Change struct {
-	Name string
-	Kind ChangeKind
-	Want File // zero for Extra
-	Got  File // zero for Missing
-}
-
-// Diff lists the files in which got differs from want, by name in byte order. Both must have whole-file digests: where
-// one has not, every file of both names is Different.
-func Diff(want, got *Manifest) []Change {
-	var out []Change
-	w, g := want.Files, got.Files
-	for len(w) > 0 || len(g) > 0 {
-		order := 0
-		switch {
-		case len(w) == 0:
-			order = 1
-		case len(g) == 0:
-			order = -1
-		default:
-			order = cmp.Compare(w[0].Name, g[0].Name)
-		}
-		switch {
-		case order < 0:
-			out = append(out, Change{Name: w[0].Name, Kind: Missing, Want: w[0]})
-			w = w[1:]
-		case order > 0:
-			out = append(out, Change{Name: g[0].Name, Kind: Extra, Got: g[0]})
-			g = g[1:]
-		default:
-			if want.NoID || got.NoID || w[0] != g[0] {
-				out = append(out, Change{Name: w[0].Name, Kind: Different, Want: w[0], Got: g[0]})
-			}
-			w, g = w[1:], g[1:]
-		}
-	}
-	return out
-}
-
 func sortResources(r []Resource) {
-	slices.SortFunc(r, func(a, b Resource) int { return bytes.Compare([]byte(a.Name), []byte(b.Name)) })
+	slices.SortFunc(r, func(a, b Resource) int { return strings.Compare(a.Name, b.Name) })
 }

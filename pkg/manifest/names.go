@@ -3,6 +3,7 @@ package manifest
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"path/filepath"
 	"slices"
@@ -12,7 +13,7 @@ import (
 
 // Caps on what an artifact may consist of.
 const (
-	MaxFiles = 1_000_000 // files, also those that are left out
+	MaxFiles = 1_000_000 // files and folders, also those that are left out
 	MaxName  = 4096      // bytes of a file's name with its folders
 	MaxDepth = 128       // folders above a file
 )
@@ -24,11 +25,12 @@ const (
 )
 
 // DefaultExclusions are left out of every directory, at the top only: OMS's (OMS §6.2) and what Hugging Face's client
-// leaves in a folder that it downloads to.
+// leaves in a folder that it downloads to. They are not to be changed.
 var DefaultExclusions = []string{".cache/huggingface", ".git", ".gitattributes", ".github", ".gitignore"}
 
 // CleanName returns nil for a name that a file of an artifact may have: relative, with slashes, valid UTF-8, without
-// empty, "." or ".." components, at most MaxName bytes and MaxDepth folders.
+// empty, "." or ".." components and zero bytes, at most MaxName bytes and MaxDepth folders. The answer is the same on
+// every operating system, because the artifact ID is; what one system cannot store, writing it there has to find out.
 func CleanName(name string) error {
 	switch {
 	case name == "":
@@ -39,7 +41,7 @@ func CleanName(name string) error {
 		return fmt.Errorf("file name %q is not UTF-8 (OMS §6.1.2)", name)
 	case strings.Contains(name, "\x00"):
 		return fmt.Errorf("file name %q has a zero byte", name)
-	case name == "." || !filepath.IsLocal(name) || path.Clean(name) != name || path.IsAbs(name):
+	case name == "." || !fs.ValidPath(name):
 		return fmt.Errorf("file name %q is not a clean relative path (OMS §6.1.2)", name)
 	case strings.Count(name, "/") > MaxDepth:
 		return fmt.Errorf("file name %q is more than %d folders deep", name, MaxDepth)
@@ -48,27 +50,13 @@ func CleanName(name string) error {
 }
 
 // CleanExclusions returns the paths that a person gave, relative to the artifact at root, clean, sorted and each once.
-// A path is relative to the artifact or absolute inside it, never relative to the working directory. Patterns, paths
-// outside the artifact, and the whole artifact are errors (OMS §6.2.1).
+// A path is relative to the artifact or absolute inside it, never relative to the working directory. Patterns, "..",
+// paths outside the artifact, and the whole artifact are errors (OMS §6.2.1).
 func CleanExclusions(root string, given []string) ([]string, error) {
 	var out []string
 	for _, g := range given {
-		p := filepath.ToSlash(g)
-		if filepath.IsAbs(g) {
-			rel, err := inside(root, g)
-			if err != nil {
-				return nil, fmt.Errorf("ignored path %q is not inside %q", g, root)
-			}
-			p = rel
-		}
-		p = path.Clean(p)
-		switch {
-		case strings.ContainsAny(p, "*?["):
-			return nil, fmt.Errorf("ignored path %q has a wildcard: only exact paths are left out (OMS §6.2.1)", g)
-		case g == "" || p == ".":
-			return nil, fmt.Errorf("ignored path %q is the whole artifact", g)
-		}
-		if err := CleanName(p); err != nil {
+		p, err := cleanExclusion(root, g)
+		if err != nil {
 			return nil, fmt.Errorf("ignored path %q: %w", g, err)
 		}
 		out = append(out, p)
@@ -77,35 +65,59 @@ func CleanExclusions(root string, given []string) ([]string, error) {
 	return slices.Compact(out), nil
 }
 
-// inside returns name relative to root, with slashes; both are resolved as far as they exist.
-func inside(root, name string) (string, error) {
-	resolve := func(p string) (string, error) {
-		abs, err := filepath.Abs(p)
+func cleanExclusion(root, given string) (string, error) {
+	if given == "" {
+		return "", errors.New("it is empty")
+	}
+	p := filepath.ToSlash(given)
+	if filepath.IsAbs(given) {
+		rel, err := inside(root, given)
 		if err != nil {
 			return "", err
 		}
-		if real, err := filepath.EvalSymlinks(abs); err == nil {
-			return real, nil
-		}
-		if real, err := filepath.EvalSymlinks(filepath.Dir(abs)); err == nil {
-			return filepath.Join(real, filepath.Base(abs)), nil
-		}
-		return abs, nil
+		p = rel
 	}
-	r, err := resolve(root)
+	if slices.Contains(strings.Split(p, "/"), "..") {
+		return "", errors.New("it climbs (OMS §6.2.1)")
+	}
+	p = path.Clean(p) // "./a", "a/" and "a//b" are ways to type one path
+	switch {
+	case p == ".":
+		return "", errors.New("it is the whole artifact")
+	case strings.ContainsAny(p, "*?["):
+		return "", errors.New("it has a wildcard, and only exact paths are left out (OMS §6.2.1)")
+	}
+	return p, CleanName(p)
+}
+
+// inside returns name relative to root, with slashes. The links above name are resolved, as far as folders exist; name
+// itself is not: where a link is left out, the link is meant and not what it leads to.
+func inside(root, name string) (string, error) {
+	r, err := filepath.Abs(root)
 	if err != nil {
 		return "", err
 	}
-	n, err := resolve(name)
+	n, err := filepath.Abs(name)
 	if err != nil {
 		return "", err
 	}
-	rel, err := filepath.Rel(r, n)
-	if err != nil {
-		return "", err
-	}
-	if !filepath.IsLocal(rel) {
-		return "", errors.New("outside")
+	rel, err := filepath.Rel(resolve(r), filepath.Join(resolve(filepath.Dir(n)), filepath.Base(n)))
+	if err != nil || !filepath.IsLocal(rel) {
+		return "", fmt.Errorf("it is not inside %q", root)
 	}
 	return filepath.ToSlash(rel), nil
+}
+
+// resolve follows the links in an absolute path, in the part of it that exists.
+func resolve(abs string) string {
+	rest := ""
+	for p := abs; ; p = filepath.Dir(p) {
+		if real, err := filepath.EvalSymlinks(p); err == nil {
+			return filepath.Join(real, rest)
+		}
+		if p == filepath.Dir(p) {
+			return abs
+		}
+		rest = filepath.Join(filepath.Base(p), rest)
+	}
 }

@@ -2,44 +2,53 @@ package manifest
 
 import (
 	"archive/tar"
+	"crypto/sha256"
+	"errors"
 	"fmt"
+	"hash"
 	"io"
+	"os"
 	"regexp"
+
+	"github.com/hallmark-project/hallmark/pkg/hashing"
 )
 
 const (
 	packBelow = 4 << 20   // files of fewer bytes are packed, where a manifest of single layers would be too long
-	packLimit = 256 << 20 // bytes of files in one pack, unless a single file has more
+	packLimit = 256 << 20 // bytes of files in one pack; all of them are smaller
 )
 
 var packName = regexp.MustCompile(`^pack-[0-9]{5}\.tar$`)
 
 func isPackName(name string) bool { return packName.MatchString(name) }
 
+func packLayerName(i int) string { return fmt.Sprintf("pack-%05d.tar", i+1) }
+
 // needsPacks reports whether the manifest with one layer a file would be too long. That follows from names and sizes
 // alone, so it is known before a byte is hashed.
-func needsPacks(files []File) bool {
-	config := len(`{"descriptor":{},"modelfs":{"type":"layers","diffIds":[]},"config":{}}`) + len(files)*len(`"sha256:",`) + len(files)*64 - 1
-	size := len(appendHead(nil, [32]byte{}, config)) + len("]}") + len(files) - 1
+func needsPacks(files []File) bool { return predictSize(files) > MaxCanonical }
+
+// predictSize is the length of the manifest with one layer a file, whatever the digests.
+func predictSize(files []File) int {
+	config := len(configHead) + len(configTail) + len(files)*len(`"",`) - 1 + len(files)*len(hashing.Sum{}.String())
+	size := len(appendHead(nil, hashing.Sum{}, config)) + len(manifestTail) + len(files) - 1
 	var buffer []byte
 	for _, f := range files {
 		buffer = appendLayer(buffer[:0], Layer{MediaType: mediaType(f.Name), Size: f.Size, Name: f.Name})
-		if size += len(buffer); size > MaxCanonical {
-			return true
-		}
+		size += len(buffer)
 	}
-	return false
+	return size
 }
 
 // packGroups puts the small files, in order, into packs. It returns indexes into files.
 func packGroups(files []File) [][]int {
 	var groups [][]int
-	var size int64
+	var size int64 // of the last group, which is never empty
 	for i, f := range files {
 		if f.Size >= packBelow {
 			continue
 		}
-		if n := len(groups); n == 0 || size+f.Size > packLimit && len(groups[n-1]) > 0 {
+		if len(groups) == 0 || size+f.Size > packLimit {
 			groups = append(groups, nil)
 			size = 0
 		}
@@ -49,22 +58,97 @@ func packGroups(files []File) [][]int {
 	return groups
 }
 
-func packLayerName(i int) string { return fmt.Sprintf("pack-%05d.tar", i+1) }
-
 func packHeader(f File) *tar.Header {
 	return &tar.Header{Format: tar.FormatPAX, Typeflag: tar.TypeReg, Name: f.Name, Size: f.Size, Mode: 0o644}
 }
 
-// WritePack writes the tar of pack layer l, whose members must be known, taking each member's bytes from open. A member
-// of another size than listed is an error. The caller checks the digest.
+// packing is a pack on its way: its members' bytes go through a tar writer into a digest while they are hashed.
+type packing struct {
+	name    string
+	members []int
+	tar     *tar.Writer
+	hash    hash.Hash
+	size    countWriter
+}
+
+type countWriter int64
+
+func (c *countWriter) Write(p []byte) (int, error) {
+	*c += countWriter(len(p))
+	return len(p), nil
+}
+
+// arrange puts jobs into groups: one each, or where the manifest needs packs, a group for every pack, so that one pass
+// over the bytes makes the tar's digest too. where says which file each job of a group is.
+func arrange(m *Manifest, jobs []hashing.Job) (groups [][]hashing.Job, where [][]int, packs []*packing) {
+	packed := make([]bool, len(jobs))
+	if !m.NoID && needsPacks(m.Files) {
+		for n, members := range packGroups(m.Files) {
+			p := &packing{name: packLayerName(n), members: members, hash: sha256.New()}
+			p.tar = tar.NewWriter(io.MultiWriter(p.hash, &p.size))
+			group := make([]hashing.Job, 0, len(members))
+			for _, i := range members {
+				packed[i] = true
+				group = append(group, p.job(jobs[i], &m.Files[i]))
+			}
+			groups, where, packs = append(groups, group), append(where, members), append(packs, p)
+		}
+	}
+	for i, j := range jobs {
+		if !packed[i] {
+			groups, where = append(groups, []hashing.Job{j}), append(where, []int{i})
+		}
+	}
+	return groups, where, packs
+}
+
+// job makes j write its header into the tar when it is opened, and its bytes while they are hashed.
+func (p *packing) job(j hashing.Job, f *File) hashing.Job {
+	open := j.Open
+	j.Open = func() (*os.File, error) {
+		if err := p.tar.WriteHeader(packHeader(*f)); err != nil {
+			return nil, err
+		}
+		return open()
+	}
+	if j.Tee != nil {
+		j.Tee = io.MultiWriter(j.Tee, p.tar)
+	} else {
+		j.Tee = p.tar
+	}
+	return j
+}
+
+// finish ends the tar, and is the layer that it makes.
+func (p *packing) finish(files []File) (Layer, error) {
+	if err := p.tar.Close(); err != nil {
+		return Layer{}, fmt.Errorf("pack %s: %w", p.name, err)
+	}
+	l := Layer{MediaType: PackMediaType, Digest: hashing.Sum(p.hash.Sum(nil)), Size: int64(p.size), Name: p.name, Pack: true,
+		Files: make([]File, len(p.members))}
+	for n, i := range p.members {
+		l.Files[n] = files[i]
+	}
+	return l, nil
+}
+
+// WritePack writes the tar of pack layer l, taking each member's bytes from open and closing what that returned. A
+// layer that is no pack or whose members are not known, and a member of another size than listed, are errors. The
+// digest is the caller's to check.
 func WritePack(w io.Writer, l Layer, open func(name string) (io.ReadCloser, error)) error {
+	if !l.Pack || len(l.Files) == 0 {
+		return fmt.Errorf("pack %q: its members are not known", l.Name)
+	}
 	tw := tar.NewWriter(w)
 	for _, f := range l.Files {
 		if err := writeMember(tw, f, open); err != nil {
 			return fmt.Errorf("pack %q into %s: %w", f.Name, l.Name, err)
 		}
 	}
-	return tw.Close()
+	if err := tw.Close(); err != nil {
+		return fmt.Errorf("pack %s: %w", l.Name, err)
+	}
+	return nil
 }
 
 func writeMember(tw *tar.Writer, f File, open func(name string) (io.ReadCloser, error)) error {
@@ -76,6 +160,9 @@ func writeMember(tw *tar.Writer, f File, open func(name string) (io.ReadCloser, 
 		return err
 	}
 	defer r.Close()
-	_, err = io.Copy(tw, r)
+	n, err := io.Copy(tw, r)
+	if n < f.Size && err == nil || errors.Is(err, tar.ErrWriteTooLong) {
+		return fmt.Errorf("it has not the %d bytes that are listed", f.Size)
+	}
 	return err
 }

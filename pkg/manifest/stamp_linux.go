@@ -10,7 +10,7 @@ import (
 // stamp tells whether a file is still the one that was listed.
 type stamp struct {
 	dev, ino     uint64
-	size         int64
+	size         int64 // in bytes
 	mtime, ctime int64 // in nanoseconds
 }
 
@@ -26,18 +26,28 @@ func stampOf(info fs.FileInfo) stamp {
 func (s stamp) same(o stamp) bool { return s.dev == o.dev && s.ino == o.ino && s.ino != 0 }
 
 // weakStat reports whether the file system at path has no stable inode numbers and change times: what is served by a
-// user-space or network protocol without them.
+// user-space or network protocol without them. Where it cannot be told, the full comparison stands: it can only refuse
+// too much.
 func weakStat(path string) bool {
 	var st unix.Statfs_t
 	if unix.Statfs(path, &st) != nil {
-		return true
+		return false
 	}
-	switch uint32(st.Type) {
+	return weakMagic(uint32(st.Type))
+}
+
+func weakMagic(magic uint32) bool {
+	switch magic {
 	case unix.FUSE_SUPER_MAGIC, unix.V9FS_MAGIC, unix.SMB_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC:
 		return true
 	}
 	return false
 }
 
-// openFlags keep a pipe that was put in a file's place from blocking.
-const openFlags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC
+// Flags for opening what was seen to be a file or folder. O_NONBLOCK keeps a pipe that was put in its place from
+// blocking for ever. Links are not os.Root's to refuse (it follows them inside the root whatever the flags), so every
+// handle is held against the listing's stamp.
+const (
+	fileFlags   = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOFOLLOW
+	folderFlags = fileFlags | unix.O_DIRECTORY
+)

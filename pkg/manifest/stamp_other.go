@@ -10,17 +10,21 @@ import (
 // stamp tells whether a file is still the one that was listed, as far as size and modification time go.
 type stamp struct {
 	dev, ino     uint64
-	size         int64
-	mtime, ctime int64
+	size         int64 // in bytes
+	mtime, ctime int64 // in nanoseconds
 }
 
 func stampOf(info fs.FileInfo) stamp {
 	return stamp{size: info.Size(), mtime: info.ModTime().UnixNano()}
 }
 
-func (s stamp) same(o stamp) bool { return false }
+// same is never known here: a circle of links ends at MaxDepth.
+func (s stamp) same(stamp) bool { return false }
 
 // weakStat is true where inode numbers and change times are not read.
 func weakStat(string) bool { return true }
 
-const openFlags = os.O_RDONLY
+const (
+	fileFlags   = os.O_RDONLY
+	folderFlags = os.O_RDONLY
+)

@@ -73,21 +73,6 @@ func (v vector) contents(t *testing.T) map[string][]byte {
 	return files
 }
 
-func writeTree(t *testing.T, files map[string][]byte) string {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), "artifact")
-	for name, data := range files {
-		path := filepath.Join(dir, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, data, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
-
 func TestIDVectors(t *testing.T) {
 	for _, v := range vectors(t) {
 		t.Run(v.Title, func(t *testing.T) {
@@ -149,39 +134,63 @@ func checkLayers(t *testing.T, c *manifest.Canonical, files map[string][]byte, p
 	}
 }
 
-func TestIDIgnoresTimesAndModes(t *testing.T) {
+func TestIDIgnoresTimesModesAndOwners(t *testing.T) {
 	files := map[string][]byte{"a.bin": []byte("a"), "sub/b.json": []byte("{}")}
 	dir := writeTree(t, files)
 	before := id(t, dir)
 	for name, mode := range map[string]os.FileMode{"a.bin": 0o600, "sub/b.json": 0o755} {
 		path := filepath.Join(dir, name)
-		if err := os.Chmod(path, mode); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chtimes(path, time.Unix(1, 0), time.Unix(1, 0)); err != nil {
-			t.Fatal(err)
+		must(t, os.Chmod(path, mode))
+		must(t, os.Chtimes(path, time.Unix(1, 0), time.Unix(1, 0)))
+		if os.Geteuid() == 0 {
+			must(t, os.Chown(path, 12345, 12345))
 		}
 	}
 	if after := id(t, dir); after != before {
 		t.Errorf("ID %s after other times and modes, want %s", after, before)
 	}
-	if err := os.Rename(filepath.Join(dir, "a.bin"), filepath.Join(dir, "b.bin")); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Rename(filepath.Join(dir, "a.bin"), filepath.Join(dir, "b.bin")))
 	if after := id(t, dir); after == before {
 		t.Error("the same ID under another name")
 	}
 }
 
-func id(t *testing.T, path string) string {
+// TestIDVectorsAreTheSharedOnes holds the project's copy of page and vectors to the ones that other implementations
+// share.
+func TestIDVectorsAreTheSharedOnes(t *testing.T) {
+	shared := sharedVectors(t)
+	ours, err := os.ReadFile(filepath.Join("testdata", "artifact-id.json"))
+	must(t, err)
+	theirs, err := os.ReadFile(filepath.Join(shared, "artifact-id", "vectors.json"))
+	must(t, err)
+	if !bytes.Equal(ours, theirs) {
+		t.Error("testdata/artifact-id.json is not the shared vectors.json")
+	}
+}
+
+// sharedVectors is the folder of test vectors that lies outside of the project.
+func sharedVectors(t *testing.T) string {
 	t.Helper()
-	m, err := manifest.Build(context.Background(), path, manifest.Options{})
-	if err != nil {
-		t.Fatal(err)
+	if dir := os.Getenv("HALLMARK_VECTORS"); dir != "" {
+		if _, err := os.Stat(dir); err != nil {
+			t.Fatalf("HALLMARK_VECTORS: %v", err)
+		}
+		return dir
 	}
-	id, err := m.ID()
-	if err != nil {
-		t.Fatal(err)
+	root, err := os.Getwd()
+	must(t, err)
+	for {
+		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
+			break
+		}
+		if root == filepath.Dir(root) {
+			t.Fatal("no go.mod above the test")
+		}
+		root = filepath.Dir(root)
 	}
-	return id
+	dir := filepath.Join(root, "..", "shared", "vectors")
+	if _, err := os.Stat(dir); err != nil {
+		t.Skipf("no shared test vectors at %s: set HALLMARK_VECTORS to their folder", dir)
+	}
+	return dir
 }

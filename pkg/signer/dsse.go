@@ -108,8 +108,8 @@ func hashFor(public crypto.PublicKey) crypto.Hash {
 	return crypto.SHA256
 }
 
-// encodeBundle writes the bundle into a buffer of about its final size: a payload can list a hundred thousand files,
-// and a buffer that grows by doubling would hold it several times over.
+// encodeBundle writes the bundle into a buffer that need not grow: a payload can list a hundred thousand files, and a
+// buffer that does would hold it several times over. The encoder wants a quarter of the buffer to be free at all times.
 func encodeBundle(m material, payloadType string, payload, sig []byte) ([]byte, error) {
 	size := base64.StdEncoding.EncodedLen(len(payload)) + base64.StdEncoding.EncodedLen(len(sig)) + len(payloadType)
 	if m.Chain != nil {
@@ -117,7 +117,7 @@ func encodeBundle(m material, payloadType string, payload, sig []byte) ([]byte, 
 			size += base64.StdEncoding.EncodedLen(len(c.RawBytes)) + len(`{"rawBytes":""},`)
 		}
 	}
-	buf := bytes.NewBuffer(make([]byte, 0, size+1024))
+	buf := bytes.NewBuffer(make([]byte, 0, size+size/3+4096))
 	b := bundle{bundleMediaType, m, envelope{payload, payloadType, []signature{{Sig: sig}}}}
 	if err := json.MarshalWrite(buf, b); err != nil {
 		return nil, fmt.Errorf("encode bundle: %w", err)

@@ -58,6 +58,8 @@ func (e *statusError) Error() string {
 	return fmt.Sprintf("the answer was %d %s: %q", e.status, http.StatusText(e.status), e.message)
 }
 
+var errTooLong = fmt.Errorf("the answer is longer than %d bytes", maxAnswer)
+
 // exchangeError marks what went wrong in the exchange itself, to tell it from the wrapping of clients on top.
 type exchangeError struct{ err error }
 
@@ -157,7 +159,7 @@ func (k *keyless) once(ctx context.Context, req *http.Request, body []byte, acce
 		return nil, &statusError{resp.StatusCode, excerpt(answer, secret)}
 	}
 	if len(answer) > maxAnswer {
-		return nil, fmt.Errorf("read answer: it is longer than %d bytes", maxAnswer)
+		return nil, errTooLong
 	}
 	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(answer)), int64(len(answer))
 	return resp, nil
@@ -169,7 +171,7 @@ func isPassing(err error) bool {
 	if errors.As(err, &status) {
 		return status.status >= 500 || status.status == http.StatusTooManyRequests
 	}
-	return true
+	return !errors.Is(err, errTooLong)
 }
 
 // excerpt is the beginning of an answer, for people. What is cut off is cut off after redaction: half a secret could

@@ -8,13 +8,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	protodsse "github.com/sigstore/protobuf-specs/gen/pb-go/dsse"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"google.golang.org/protobuf/encoding/protojson"
-
-	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 
 	"github.com/hallmark-project/hallmark/pkg/trust"
 )

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	sigstorebundle "github.com/sigstore/sigstore-go/pkg/bundle"
+	"github.com/sigstore/sigstore-go/pkg/sign"
 	"github.com/sigstore/sigstore-go/pkg/verify"
 
 	"github.com/hallmark-project/hallmark/pkg/trust"
@@ -242,6 +243,22 @@ func TestKeylessRefusesBundlesThatWouldNotOpen(t *testing.T) {
 		refused(t, err, "check the new bundle: "+c.says)
 		mustSign(t, s, statement)
 	}
+}
+
+func TestKeylessRefusesASignatureByAnotherKey(t *testing.T) {
+	w := newWorld(t)
+	k := w.signer(w.options(2)).(*keyless)
+	mustSign(t, k, statement)
+	good := k.current.Load()
+	other, err := sign.NewEphemeralKeypair(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.current.Store(&identity{other, good.leaf}) // the tests' log takes any signature
+	_, err = k.Sign(t.Context(), inToto, []byte(statement))
+	refused(t, err, "check the new bundle: signature")
+	k.current.Store(good)
+	mustSign(t, k, statement)
 }
 
 func TestKeylessSignsAgainOnConflict(t *testing.T) {

@@ -165,5 +165,8 @@ func checkBundle(b *protobundle.Bundle, material root.TrustedMaterial, servers s
 	if err != nil {
 		return err
 	}
-	return verify.VerifySignature(signed, content, material)
+	if err := verify.VerifySignature(signed, content, material); err != nil {
+		return fmt.Errorf("signature: %w", err)
+	}
+	return nil
 }

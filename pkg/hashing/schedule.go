@@ -1,0 +1,144 @@
+package hashing
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+)
+
+// schedule hands out the work of one call of Files. Three rules keep every core busy and none oversubscribed:
+//
+//   - A worker takes the largest group that nobody has begun, so that no large one is left for the end.
+//   - When all are begun, it joins a file that is hashed by shards and has some left.
+//   - When there are none either, it stops and leaves its core to the others, as a token in idle. Whoever is in a long
+//     file takes a token to read ahead (see worker.stream).
+type schedule struct {
+	plan     Plan
+	progress func(int64)
+	groups   [][]Job
+	results  [][]Result
+	idle     chan struct{} // a token for each of the allowed goroutines that does not run
+
+	stop context.CancelFunc // ends the work that is under way
+
+	mu      sync.Mutex
+	waiting []int        // indexes of groups that nobody has begun; the largest is last
+	sharded []*shardFile // files whose shards several workers may take
+	err     error        // the first; once it is set, no more work is handed out
+}
+
+func newSchedule(h Hasher, groups [][]Job, limit int, stop context.CancelFunc) *schedule {
+	s := &schedule{
+		plan: h.Plan, progress: h.Progress, stop: stop,
+		groups: groups, results: make([][]Result, len(groups)),
+		idle: make(chan struct{}, limit), waiting: make([]int, len(groups)),
+	}
+	sizes := make([]int64, len(groups))
+	for i, g := range groups {
+		s.waiting[i], s.results[i] = i, make([]Result, len(g))
+		for _, j := range g {
+			sizes[i] += j.Size
+		}
+	}
+	slices.SortStableFunc(s.waiting, func(a, b int) int { return cmp.Compare(sizes[a], sizes[b]) })
+	return s
+}
+
+// run works until nothing is left, with at most limit goroutines, and returns the first error.
+func (s *schedule) run(ctx context.Context, limit int) error {
+	workers := s.useful(limit)
+	for range limit - workers {
+		s.idle <- struct{}{}
+	}
+	var running sync.WaitGroup
+	for range workers {
+		running.Go(func() {
+			s.work(ctx)
+			s.idle <- struct{}{}
+		})
+	}
+	running.Wait()
+	return s.err
+}
+
+// useful returns how many workers can find something to do from the start, at most limit.
+func (s *schedule) useful(limit int) int {
+	n := 0
+	for i, g := range s.groups {
+		if n >= limit {
+			return limit
+		}
+		n++
+		if s.spreads(i) {
+			n += int(min(int64(limit), s.plan.shards(g[0].Size)/s.plan.shardsAtOnce()))
+		}
+	}
+	return min(n, limit)
+}
+
+// work is the life of one worker.
+func (s *schedule) work(ctx context.Context) {
+	w := worker{plan: s.plan, progress: s.progress, idle: s.idle}
+	defer w.release()
+	for {
+		group, shards, ok := s.next()
+		if !ok {
+			return
+		}
+		var err error
+		if shards != nil {
+			err = w.shards(ctx, shards)
+		} else {
+			err = w.group(ctx, s.groups[group], s.results[group])
+		}
+		if err != nil {
+			s.fail(err)
+		}
+	}
+}
+
+// next returns a group that nobody has begun, or a file to take shards of; neither if there is nothing left to do.
+func (s *schedule) next() (group int, shards *shardFile, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return 0, nil, false
+	}
+	if last := len(s.waiting) - 1; last >= 0 {
+		group, s.waiting = s.waiting[last], s.waiting[:last]
+		if !s.spreads(group) {
+			return group, nil, true
+		}
+		// It is published under the same lock under which it was taken: a worker that comes next finds it.
+		f := newShardFile(s.plan, s.groups[group][0], &s.results[group][0])
+		s.sharded = append(s.sharded, f)
+		return group, f, true
+	}
+	for len(s.sharded) > 0 {
+		if f := s.sharded[0]; f.join() {
+			return 0, f, true
+		}
+		s.sharded = s.sharded[1:]
+	}
+	return 0, nil, false
+}
+
+// spreads reports whether several workers may share the file of a group: nothing about it has to happen in order, and it
+// has more shards than one of them takes at once.
+func (s *schedule) spreads(group int) bool {
+	g := s.groups[group]
+	return s.plan.ShardSize > 0 && !s.plan.SHA256 && len(g) == 1 && g[0].Tee == nil &&
+		s.plan.shards(g[0].Size) > s.plan.shardsAtOnce()
+}
+
+// fail keeps the first error and stops all work. Those that follow from stopping come later and are dropped, so the
+// caller gets the cause and not "context canceled".
+func (s *schedule) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.err = err
+	}
+	s.stop()
+}

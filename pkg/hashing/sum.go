@@ -1,0 +1,43 @@
+package hashing
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+)
+
+// Sum is the SHA-256 of a whole file. It is comparable. The zero Sum is no file's digest that anybody knows, but the
+// type does not say whether a sum was computed: see [Result.HasSHA256].
+type Sum [sha256.Size]byte
+
+const sumPrefix = "sha256:"
+
+// Hex returns the digest as 64 lower-case hex digits.
+func (s Sum) Hex() string { return hex.EncodeToString(s[:]) }
+
+// String returns the digest as OCI writes it: "sha256:" and [Sum.Hex].
+func (s Sum) String() string { return sumPrefix + s.Hex() }
+
+// ParseSum returns the sum that [Sum.String] wrote. Anything else is an error; upper-case digits too, so that one sum
+// has one spelling and digests may be compared as text.
+func ParseSum(text string) (Sum, error) {
+	var s Sum
+	digits, ok := strings.CutPrefix(text, sumPrefix)
+	if !ok || len(digits) != hex.EncodedLen(len(s)) || strings.Trim(digits, "0123456789abcdef") != "" {
+		return Sum{}, fmt.Errorf("parse digest %q: not sha256: and 64 lower-case hex digits", clip(text))
+	}
+	if _, err := hex.Decode(s[:], []byte(digits)); err != nil {
+		return Sum{}, fmt.Errorf("parse digest %q: %w", text, err)
+	}
+	return s, nil
+}
+
+// clip shortens text from outside to what an error message can carry.
+func clip(text string) string {
+	const longest = 100 // bytes
+	if len(text) > longest {
+		return text[:longest] + "…"
+	}
+	return text
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -59,11 +60,28 @@ type omsResource struct {
 }
 
 type omsSerialization struct {
-	Method        *string   `json:"method"`
-	HashType      *string   `json:"hash_type"`
-	ShardSize     *int64    `json:"shard_size,omitempty"`
-	AllowSymlinks *bool     `json:"allow_symlinks"`
-	IgnorePaths   *[]string `json:"ignore_paths,omitempty"`
+	Method        *string    `json:"method"`
+	HashType      *string    `json:"hash_type"`
+	ShardSize     *byteCount `json:"shard_size,omitempty"`
+	AllowSymlinks *bool      `json:"allow_symlinks"`
+	IgnorePaths   *[]string  `json:"ignore_paths,omitempty"`
+}
+
+// byteCount is a whole number of bytes. The reference implementation may write 7 as 7.0, which JSON Schema's integer allows.
+type byteCount int64
+
+// UnmarshalJSON reads a JSON number without a fraction.
+func (b *byteCount) UnmarshalJSON(raw []byte) error {
+	text := string(raw)
+	if whole, fraction, ok := strings.Cut(text, "."); ok && strings.Trim(fraction, "0") == "" {
+		text = whole
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return fmt.Errorf("%s is no whole number of bytes", raw)
+	}
+	*b = byteCount(n)
+	return nil
 }
 
 // NewSignature returns the OMS v1.0 statement on m (OMS §6.6), with the artifact ID and the kind as annotations of its
@@ -91,7 +109,8 @@ func NewSignature(m *manifest.Manifest, kind Kind) (Statement, error) {
 		Serialization omsSerialization `json:"serialization"`
 	}{resources, omsSerialization{Method: &method, HashType: &algorithm, AllowSymlinks: &s.AllowSymlinks}}
 	if s.Method == manifest.Shards {
-		predicate.Serialization.ShardSize = &s.ShardSize
+		size := byteCount(s.ShardSize)
+		predicate.Serialization.ShardSize = &size
 	}
 	if len(s.IgnorePaths) > 0 {
 		predicate.Serialization.IgnorePaths = &s.IgnorePaths
@@ -208,7 +227,7 @@ func (s *omsSerialization) read() (manifest.Serialization, error) {
 	out = manifest.Serialization{Method: manifest.Method(*s.Method), Algorithm: algorithm, AllowSymlinks: *s.AllowSymlinks}
 	switch {
 	case out.Method == manifest.Shards && s.ShardSize != nil && *s.ShardSize > 0:
-		out.ShardSize = *s.ShardSize
+		out.ShardSize = int64(*s.ShardSize)
 	case out.Method == manifest.Shards:
 		return out, errors.New("shards need a shard_size above 0 (OMS §5.2.2)")
 	case out.Method != manifest.Files:

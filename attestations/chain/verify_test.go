@@ -251,6 +251,21 @@ func TestVerifyTakesPythonsNamesForShards(t *testing.T) {
 	want(t, w.verify(&chain.Files{Path: w.path}, items{w.sign(m, rename("sha256-sharded-5"))}), policy.No, policy.StatementMalformed)
 }
 
+// TestVerifyTakesWholeNumbersAsFloats: so does the reference implementation write the size of a shard.
+func TestVerifyTakesWholeNumbersAsFloats(t *testing.T) {
+	w := newWorld(t, small)
+	m := w.build(manifest.Options{Method: manifest.Shards, ShardSize: 4})
+	rewrite := func(to string) func([]byte) []byte {
+		return func(p []byte) []byte {
+			return bytes.Replace(p, []byte(`"shard_size":4`), []byte(`"shard_size":`+to), 1)
+		}
+	}
+	want(t, w.verify(&chain.Files{Path: w.path}, items{w.sign(m, rewrite("4.0"))}), policy.Yes)
+	for _, broken := range []string{"4.5", `"4"`, "-4", "4e0", "99999999999999999999", "null", "true"} {
+		want(t, w.verify(&chain.Files{Path: w.path}, items{w.sign(m, rewrite(broken))}), policy.No, policy.StatementMalformed)
+	}
+}
+
 func TestVerifyManifest(t *testing.T) {
 	w := newWorld(t, small)
 	m := w.build(manifest.Options{})

@@ -7,7 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -25,8 +25,16 @@ const (
 // BundleMediaType is the media type of the bundles that Hallmark writes.
 const BundleMediaType = "application/vnd.dev.sigstore.bundle.v0.3+json"
 
-// mediaTypePrefix begins the media type of every version of the format.
-const mediaTypePrefix = "application/vnd.dev.sigstore.bundle"
+// mediaTypes are those of every version of the format (OMS §8.1).
+var mediaTypes = []string{
+	"application/vnd.dev.sigstore.bundle+json;version=0.1",
+	"application/vnd.dev.sigstore.bundle+json;version=0.2",
+	"application/vnd.dev.sigstore.bundle+json;version=0.3",
+	BundleMediaType,
+}
+
+// IsBundleMediaType reports whether s is the media type of a version of Sigstore's bundle that is read here.
+func IsBundleMediaType(s string) bool { return slices.Contains(mediaTypes, s) }
 
 // Bundle is the bytes of a Sigstore bundle. Believe nothing in it before Open.
 type Bundle []byte
@@ -81,8 +89,8 @@ func (b Bundle) parse() (*wire, error) {
 		}
 	}
 	switch {
-	case !strings.HasPrefix(w.MediaType, mediaTypePrefix):
-		return nil, fmt.Errorf("media type %q is not a Sigstore bundle's", w.MediaType)
+	case !IsBundleMediaType(w.MediaType):
+		return nil, fmt.Errorf("media type %q is not a Sigstore bundle's", clip(w.MediaType))
 	case w.Envelope == nil:
 		return nil, errors.New("bundle has no DSSE envelope")
 	case len(w.Envelope.Signatures) != 1:
@@ -143,7 +151,8 @@ type Unverified struct {
 	AllowSymlinks bool      // an OMS statement's
 }
 
-// Peek reads what b says of itself. An error means that Open would refuse b whatever is trusted.
+// Peek reads what b says of itself. An error means that Open would refuse b whatever is trusted, or that the exclusions
+// of an OMS statement cannot be read.
 func (b Bundle) Peek() (Unverified, error) {
 	w, err := b.parse()
 	if err != nil {

@@ -42,7 +42,7 @@ func (s *Signature) Files() ([]SignedFile, error) {
 			}
 		}
 		if seen[r.Name] {
-			return nil, fmt.Errorf("%q is listed twice", r.Name)
+			return nil, fmt.Errorf("%q is listed twice", clip(r.Name))
 		}
 		seen[r.Name] = true
 		files[i] = SignedFile{Name: r.Name, Size: -1, Digests: [][]byte{r.Digest}}
@@ -64,7 +64,7 @@ func (s *Signature) sharded() ([]SignedFile, error) {
 	for _, r := range s.Resources {
 		name, start, end, err := splitShard(r.Name)
 		if err != nil {
-			return nil, fmt.Errorf("shard %q: %w", r.Name, err)
+			return nil, fmt.Errorf("shard %q: %w", clip(r.Name), err)
 		}
 		if shards[name] == nil {
 			files = append(files, SignedFile{Name: name})
@@ -108,7 +108,7 @@ func splitShard(name string) (path string, start, end int64, err error) {
 func offset(s string) (int64, error) {
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n < 0 || strconv.FormatInt(n, 10) != s {
-		return 0, fmt.Errorf("%q is no offset in bytes", s)
+		return 0, fmt.Errorf("%q is no offset in bytes", clip(s))
 	}
 	return n, nil
 }

@@ -25,6 +25,9 @@ func (a *Attestation) openKeyless(b Bundle, w *wire, roots trust.Roots) error {
 	if len(w.Material.LogEntries) == 0 {
 		return refuse(policy.LogMissing, "keyless bundle without a transparency-log entry (OMS §4.1)")
 	}
+	if _, err := x509.ParseCertificate(w.Material.Certificate.RawBytes); err != nil {
+		return refuse(policy.BundleMalformed, "decode certificate: %w", err)
+	}
 	var entity bundle.Bundle
 	if err := entity.UnmarshalJSON(b); err != nil {
 		return &OpenError{policy.BundleMalformed, err}

@@ -35,10 +35,10 @@ func readLegacy(a *Attestation) (*Signature, error) {
 	for _, sub := range st.Subject {
 		digest, ok := sub.Digest[string(hashing.SHA256)]
 		if !ok || len(sub.Digest) != 1 {
-			return nil, fmt.Errorf("%q has no sha256 digest, or another beside it", sub.Name)
+			return nil, fmt.Errorf("%q has no sha256 digest, or another beside it", clip(sub.Name))
 		}
 		if how, ok := sub.Annotations["actual_hash_algorithm"]; ok && how != "file-sha256" {
-			return nil, fmt.Errorf("%q is hashed with %q: only whole files are verified in this format", sub.Name, how)
+			return nil, fmt.Errorf("%q is hashed with %q: only whole files are verified in this format", clip(sub.Name), clip(how))
 		}
 		r, err := readResource(sub.Name, digest, string(hashing.SHA256), s.Serialization)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -138,6 +139,9 @@ type Signature struct {
 	Notes         []string               // deviations from OMS v1.0 that are no reason to refuse
 }
 
+// ErrUnsupported is in a *StatementError about something that is well formed and not verified here.
+var ErrUnsupported = errors.New("not supported")
+
 // StatementError refuses a statement whose signature is good and whose content breaks its own specification.
 type StatementError struct{ Err error }
 
@@ -167,6 +171,15 @@ func ReadSignature(a *Attestation) (*Signature, error) {
 		return nil, &StatementError{err}
 	}
 	return s, nil
+}
+
+// clip shortens text from outside for an error: a person reads it, and it may be megabytes.
+func clip(s string) string {
+	const most = 200
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
 func readOMS(payload []byte) (*Signature, error) {
@@ -210,19 +223,19 @@ func readOMS(payload []byte) (*Signature, error) {
 	}
 	root := (&manifest.Manifest{Resources: s.Resources}).RootDigest().Hex()
 	if st.Subject[0].Digest["sha256"] != root {
-		return nil, fmt.Errorf("root digest is %q, the resources make sha256 %s (OMS §6.5.1)", st.Subject[0].Digest["sha256"], root)
+		return nil, fmt.Errorf("root digest is %q, the resources make sha256 %s (OMS §6.5.1)", clip(st.Subject[0].Digest["sha256"]), root)
 	}
 	return s, nil
 }
 
 func (s *omsSerialization) read() (manifest.Serialization, error) {
 	var out manifest.Serialization
-	if s.Method == nil || s.HashType == nil || s.AllowSymlinks == nil {
+	if s.Method == nil || s.HashType == nil || s.AllowSymlinks == nil || *s.HashType == "" {
 		return out, errors.New("method, hash_type and allow_symlinks are required (OMS §5.2.2)")
 	}
 	algorithm, err := hashing.ParseAlgorithm(*s.HashType)
 	if err != nil {
-		return out, fmt.Errorf("hash_type: %w", err)
+		return out, fmt.Errorf("%w: hash_type %q", ErrUnsupported, clip(*s.HashType))
 	}
 	out = manifest.Serialization{Method: manifest.Method(*s.Method), Algorithm: algorithm, AllowSymlinks: *s.AllowSymlinks}
 	switch {
@@ -231,7 +244,7 @@ func (s *omsSerialization) read() (manifest.Serialization, error) {
 	case out.Method == manifest.Shards:
 		return out, errors.New("shards need a shard_size above 0 (OMS §5.2.2)")
 	case out.Method != manifest.Files:
-		return out, fmt.Errorf("method %q is neither files nor shards", *s.Method)
+		return out, fmt.Errorf("method %q is neither files nor shards", clip(*s.Method))
 	case s.ShardSize != nil:
 		return out, errors.New("shard_size with method files (OMS §5.2.2)")
 	}
@@ -245,11 +258,11 @@ func (s *omsSerialization) read() (manifest.Serialization, error) {
 func readResource(name, digest, algorithm string, s manifest.Serialization) (manifest.Resource, error) {
 	want := string(s.Algorithm)
 	if algorithm != want && (s.Method != manifest.Shards || algorithm != fmt.Sprintf("%s-sharded-%d", want, s.ShardSize)) {
-		return manifest.Resource{}, fmt.Errorf("%q is hashed with %q, the statement with %s", name, algorithm, want)
+		return manifest.Resource{}, fmt.Errorf("%q is hashed with %q, the statement with %s", clip(name), clip(algorithm), want)
 	}
 	raw, err := hex.DecodeString(digest)
 	if err != nil || len(raw) != s.Algorithm.Size() || strings.ToLower(digest) != digest {
-		return manifest.Resource{}, fmt.Errorf("%q: %q is no %s digest in lower-case hex", name, digest, want)
+		return manifest.Resource{}, fmt.Errorf("%q: %q is no %s digest in lower-case hex", clip(name), clip(digest), want)
 	}
 	return manifest.Resource{Name: name, Algorithm: s.Algorithm, Digest: raw}, nil
 }
@@ -282,14 +295,30 @@ func (s *Signature) readAnnotations(raw jsontext.Value) error {
 	return nil
 }
 
+// checkIgnored refuses a recorded exclusion that covers everything or is no path. One that lies outside the artifact, as
+// one implementation writes them, covers nothing and is let be.
+func checkIgnored(p string) error {
+	clean := path.Clean(p)
+	switch {
+	case p == "", clean == ".", clean == "/":
+		return fmt.Errorf("ignored path %q excludes every file", clip(p))
+	case path.IsAbs(clean), clean == "..", strings.HasPrefix(clean, "../"):
+		return nil
+	}
+	if err := manifest.CleanName(clean); err != nil {
+		return fmt.Errorf("ignored path %q: it is no path (OMS §6.2.1)", clip(p))
+	}
+	return nil
+}
+
 // check holds the rules that every version shares.
 func (s *Signature) check() error {
 	if len(s.Resources) == 0 {
 		return errors.New("no resources (OMS §5.2.1)")
 	}
 	for _, p := range s.Serialization.IgnorePaths {
-		if clean := strings.Trim(p, "/"); clean == "" || clean == "." {
-			return fmt.Errorf("ignored path %q excludes every file", p)
+		if err := checkIgnored(p); err != nil {
+			return err
 		}
 	}
 	if _, err := s.Files(); err != nil {

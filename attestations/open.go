@@ -77,7 +77,7 @@ func Open(b Bundle, roots trust.Roots) (*Attestation, error) {
 		return nil, &OpenError{policy.BundleMalformed, err}
 	}
 	if w.Envelope.PayloadType != PayloadType {
-		return nil, refuse(policy.UnexpectedStatement, "payload is of type %q, not %s", w.Envelope.PayloadType, PayloadType)
+		return nil, refuse(policy.UnexpectedStatement, "payload is of type %q, not %s", clip(w.Envelope.PayloadType), PayloadType)
 	}
 	a := &Attestation{payload: w.Envelope.Payload, name: w.name()}
 	switch {
@@ -118,7 +118,7 @@ func (a *Attestation) openKey(w *wire, roots trust.Roots) error {
 		}
 	}
 	if !tried {
-		return refuse(policy.UntrustedSigner, "signed with key %q, which is not trusted", hint)
+		return refuse(policy.UntrustedSigner, "signed with key %q, which is not trusted", clip(hint))
 	}
 	if hint == "" {
 		return refuse(policy.UntrustedSigner, "signed by none of the trusted keys, or altered since")

@@ -49,7 +49,7 @@ func parseHeader(payload []byte) (header, error) {
 	}
 	switch {
 	case h.Type != StatementType:
-		return h, fmt.Errorf("statement is of type %q, not %s", h.Type, StatementType)
+		return h, fmt.Errorf("statement is of type %q, not %s", clip(h.Type), StatementType)
 	case h.PredicateType == "":
 		return h, errors.New("statement has no predicate type")
 	}

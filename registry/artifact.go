@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -61,6 +62,36 @@ func (s *Stored) Evidence(ctx context.Context) ([]chain.Item, error) {
 	return items, err
 }
 
+// List returns the manifest of the artifact's files from its canonical manifest alone, so that it can be signed where it
+// lies. It errs where the manifest is not canonical, and where it packs files.
+func (s *Stored) List() (*manifest.Manifest, error) {
+	canonical, err := s.Artifact.Canonical()
+	if err != nil {
+		return nil, err
+	}
+	name := s.repo.Name()
+	return manifest.FromCanonical(canonical, name[strings.LastIndexAny(name, "/:")+1:])
+}
+
+// Attach stores bundles as evidence of the artifact.
+func (s *Stored) Attach(ctx context.Context, bundles ...attestations.Bundle) error {
+	raw, err := s.repo.Manifest(ctx, s.Digest)
+	if err != nil {
+		return err
+	}
+	subject := Descriptor{ocispec.MediaTypeImageManifest, s.Digest, int64(len(raw))}
+	for _, b := range bundles {
+		u, err := b.Peek()
+		if err != nil {
+			return fmt.Errorf("attach bundle: %w", err)
+		}
+		if _, err := s.repo.Attach(ctx, subject, b, u.PredicateType); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // FetchOptions says how to fetch.
 type FetchOptions struct {
 	Workers  int                     // layers at the same time; 0: 4
@@ -68,8 +99,8 @@ type FetchOptions struct {
 }
 
 // Fetch writes the artifact that d allows to dir; see Repo.Pull. Of the evidence only what opens against roots is
-// written: the signature that counted becomes model.sig, the rest lines of claims.sig. A decision that is no yes, or a
-// yes on another artifact, is an error.
+// written: the signature that counted becomes model.sig, the rest lines of claims.sig, beside dir instead of in it where
+// the signature does not leave that file out. A decision that is no yes, or a yes on another artifact, is an error.
 func (s *Stored) Fetch(ctx context.Context, d policy.Decision, roots trust.Roots, dir string, o FetchOptions) error {
 	canonical, err := s.Artifact.Canonical()
 	if err != nil {
@@ -99,7 +130,19 @@ func (s *Stored) Fetch(ctx context.Context, d policy.Decision, roots trust.Roots
 	if pull.Signature == nil {
 		return fmt.Errorf("fetch %s: the signature that counted is gone", canonical.ID)
 	}
-	return s.repo.Pull(ctx, canonical, dir, pull)
+	if leavesRoom(pull.Signature) || len(pull.Claims) == 0 {
+		return s.repo.Pull(ctx, canonical, dir, pull)
+	}
+	outside := pull.Claims
+	pull.Claims = nil
+	if err := s.repo.Pull(ctx, canonical, dir, pull); err != nil {
+		return err
+	}
+	places, err := PlacesOf(dir)
+	if err != nil {
+		return err
+	}
+	return AppendClaims(ctx, places.Outside, outside...)
 }
 
 // signedFiles is the list that packed files are held to: the signer's, where it has whole-file SHA-256, with sizes
@@ -180,6 +223,9 @@ func Publish(ctx context.Context, path string, m *manifest.Manifest, evidence []
 		if err := repo.Tag(ctx, canonical.ID, ref.Tag()); err != nil {
 			return Published{}, err
 		}
+	}
+	if err := repo.Finish(); err != nil {
+		return Published{}, err
 	}
 	return Published{ID: canonical.ID, Pinned: ref.Pinned(canonical.ID), Tag: ref.Tag(), Evidence: len(evidence)}, nil
 }

@@ -70,6 +70,20 @@ func (r *Repo) attach(ctx context.Context, subject Descriptor, bundle []byte, pr
 	return entry.Digest, r.confirm(ctx, subject.Digest, entry.Digest)
 }
 
+// attachManifest stores a manifest that refers to subject, as it is, so that readers find it. A bundle's gets a tag of
+// its own where that is needed, as Attach gives it; what is no bundle's is listed in the fallback index alone, as other
+// tools do.
+func (r *Repo) attachManifest(ctx context.Context, subject string, raw []byte, entry referrer) error {
+	noted, err := r.store.putManifest(ctx, raw, entry.Descriptor, "")
+	if err != nil || noted {
+		return err
+	}
+	if m, err := parseBundleManifest(raw, subject); err == nil {
+		return r.attachFallback(ctx, subject, raw, m.entry(raw))
+	}
+	return r.mergeFallback(ctx, subject, entry)
+}
+
 // confirm makes sure that readers will find an entry although the registry did not say that it took note of it.
 func (r *Repo) confirm(ctx context.Context, subject, digest string) error {
 	found, err := r.referrers(ctx, subject)
@@ -98,6 +112,11 @@ func (r *Repo) attachFallback(ctx context.Context, subject string, raw []byte, e
 	if _, err := r.store.putManifest(ctx, raw, entry.Descriptor, bundleTag(subject, entry.Digest)); err != nil {
 		return doing(err, "write tag %s", bundleTag(subject, entry.Digest))
 	}
+	return r.mergeFallback(ctx, subject, entry)
+}
+
+// mergeFallback brings an entry into the fallback index.
+func (r *Repo) mergeFallback(ctx context.Context, subject string, entry referrer) error {
 	for try := range maxMerges {
 		if err := pause(ctx, try); err != nil {
 			return err

@@ -75,6 +75,12 @@ func (r *Repo) bundles(ctx context.Context, subject string) ([]chain.Item, error
 
 // referrers lists what may be a bundle of subject, each once, sorted by digest.
 func (r *Repo) referrers(ctx context.Context, subject string) ([]referrer, error) {
+	found, err := r.everyReferrer(ctx, subject)
+	return slices.DeleteFunc(found, func(f referrer) bool { return !mayBeBundle(f) }), err
+}
+
+// everyReferrer lists what refers to subject, of whatever type, each once, sorted by digest.
+func (r *Repo) everyReferrer(ctx context.Context, subject string) ([]referrer, error) {
 	found, supported, err := r.store.referrers(ctx, subject)
 	if err != nil {
 		return nil, fmt.Errorf("list referrers: %w", err)
@@ -92,7 +98,6 @@ func (r *Repo) referrers(ctx context.Context, subject string) ([]referrer, error
 		}
 		found = append(found, own...)
 	}
-	found = slices.DeleteFunc(found, func(f referrer) bool { return !mayBeBundle(f) })
 	slices.SortStableFunc(found, func(a, b referrer) int { return cmp.Compare(a.Digest, b.Digest) })
 	return slices.CompactFunc(found, func(a, b referrer) bool { return a.Digest == b.Digest }), nil
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/go-json-experiment/json"
 
@@ -26,7 +25,7 @@ func checkBundle(b []byte) error {
 	if err := json.Unmarshal(b, &head); err != nil {
 		return fmt.Errorf("it is not a Sigstore bundle: %w", err)
 	}
-	if !strings.HasPrefix(head.MediaType, bundleTypes) {
+	if !attestations.IsBundleMediaType(head.MediaType) {
 		return fmt.Errorf("media type %q is not a Sigstore bundle's", head.MediaType)
 	}
 	return checkBundleSize(b)

@@ -21,30 +21,52 @@ const copyBuffer = 256 << 10
 
 var buffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
 
-// openRegular opens a regular file without following a link in its last component (links before it stay inside root)
-// and without waiting for the other end of a FIFO.
-func openRegular(root *os.Root, name string) (*os.File, fs.FileInfo, error) {
-	before, err := root.Lstat(name)
-	if err != nil {
-		return nil, nil, err
-	}
-	if !before.Mode().IsRegular() {
-		return nil, nil, fmt.Errorf("open %q: it is %s, not a regular file", name, kindOf(before.Mode()))
-	}
-	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, nil, err
-	}
-	// A Root follows links inside it even where O_NOFOLLOW is asked for: what was opened must be what was looked at.
-	after, err := f.Stat()
-	if err == nil && !os.SameFile(before, after) {
-		err = fmt.Errorf("open %q: it was replaced meanwhile", name)
-	}
-	if err != nil {
+// notRegularError says that something else lies where a regular file should.
+type notRegularError struct{ mode fs.FileMode }
+
+func (e *notRegularError) Error() string { return "it is " + kindOf(e.mode) + ", not a regular file" }
+
+// maxLooks is how often a file that is replaced between looking and opening is looked at again.
+const maxLooks = 10
+
+// openLooked opens a regular file without following a link and without waiting for the other end of a FIFO. What was
+// opened is what was looked at: flags alone do not ensure that, for a Root follows links inside it whatever they say. A
+// file that a writer replaces at this very moment is opened as it is then.
+func openLooked(look func() (fs.FileInfo, error), open func(flags int) (*os.File, error)) (*os.File, fs.FileInfo, error) {
+	for range maxLooks {
+		before, err := look()
+		if err != nil {
+			return nil, nil, err
+		}
+		if !before.Mode().IsRegular() {
+			return nil, nil, &notRegularError{before.Mode()}
+		}
+		f, err := open(os.O_RDONLY | noFollow | syscall.O_NONBLOCK)
+		if err != nil {
+			return nil, nil, err
+		}
+		after, err := f.Stat()
+		if err == nil && os.SameFile(before, after) {
+			return f, after, nil
+		}
 		_ = f.Close()
-		return nil, nil, err
+		if err != nil {
+			return nil, nil, err
+		}
 	}
-	return f, after, nil
+	return nil, nil, errors.New("it is being replaced again and again")
+}
+
+// openRegular opens a regular file below root.
+func openRegular(root *os.Root, name string) (*os.File, fs.FileInfo, error) {
+	f, info, err := openLooked(
+		func() (fs.FileInfo, error) { return root.Lstat(name) },
+		func(flags int) (*os.File, error) { return root.OpenFile(name, flags, 0) },
+	)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open %q: %w", name, err)
+	}
+	return f, info, nil
 }
 
 // kindOf names what a mode stands for.

@@ -126,27 +126,20 @@ func readReserved(at string, limit int64, named bool) ([]byte, error) {
 		}
 		at = resolved
 	}
-	info, err := os.Lstat(at)
+	f, opened, err := openLooked(
+		func() (fs.FileInfo, error) { return os.Lstat(at) },
+		func(flags int) (*os.File, error) { return os.OpenFile(at, flags, 0) },
+	)
+	var other *notRegularError
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && !named:
-		return nil, nil
+	case (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENAMETOOLONG)) && !named:
+		return nil, nil // a name that cannot be is not there
+	case errors.As(err, &other):
+		return nil, &chain.MalformedError{Where: where, Err: other}
 	case err != nil:
-		return nil, fmt.Errorf("read evidence: %w", err)
-	case !info.Mode().IsRegular():
-		return nil, &chain.MalformedError{Where: where, Err: fmt.Errorf("it is %s, not a regular file", kindOf(info.Mode()))}
-	}
-	f, err := os.OpenFile(at, os.O_RDONLY|noFollow|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, fmt.Errorf("read evidence: %w", err)
+		return nil, fmt.Errorf("read evidence %q: %w", at, err)
 	}
 	defer f.Close()
-	opened, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("read evidence: %w", err)
-	}
-	if !os.SameFile(info, opened) {
-		return nil, fmt.Errorf("read evidence: %q was replaced meanwhile", at)
-	}
 	if opened.Size() > limit {
 		return nil, &chain.MalformedError{Where: where, Err: tooLarge(fmt.Sprintf("%d bytes", opened.Size()), limit)}
 	}

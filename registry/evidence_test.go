@@ -72,8 +72,14 @@ func TestReadEvidenceFindsEveryPlace(t *testing.T) {
 	}
 }
 
-func TestReadEvidenceRefusesWhatIsNoEvidence(t *testing.T) {
-	ctx := context.Background()
+// reserved is something that lies under a name reserved for evidence.
+type reserved struct {
+	name, file string
+	make       func(at string) error
+	ok         bool
+}
+
+func reservedFiles() []reserved {
 	b := string(testBundle(1))
 	sparse := func(at string, size int64) error {
 		f, err := os.Create(at)
@@ -85,11 +91,7 @@ func TestReadEvidenceRefusesWhatIsNoEvidence(t *testing.T) {
 	content := func(s string) func(string) error {
 		return func(at string) error { return os.WriteFile(at, []byte(s), 0o600) }
 	}
-	rows := []struct {
-		name, file string
-		make       func(at string) error
-		ok         bool
-	}{
+	return []reserved{
 		{"bundle", "model.sig", content(b), true},
 		{"empty", "model.sig", content(""), false},
 		{"two bundles", "model.sig", content(b + "\n" + b), false},
@@ -118,7 +120,11 @@ func TestReadEvidenceRefusesWhatIsNoEvidence(t *testing.T) {
 		{"as many lines as may be", "claims.sig", content(strings.Repeat(`{"mediaType":"`+bundleTypes+`"}`+"\n", maxClaimLines)), true},
 		{"claims directory", "claims.sig", func(at string) error { return os.Mkdir(at, 0o755) }, false},
 	}
-	for _, row := range rows {
+}
+
+func TestReadEvidenceRefusesWhatIsNoEvidence(t *testing.T) {
+	ctx := context.Background()
+	for _, row := range reservedFiles() {
 		dir := model(t, map[string]string{"a.bin": "a"})
 		if err := row.make(filepath.Join(dir, row.file)); err != nil {
 			t.Fatal(err)

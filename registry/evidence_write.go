@@ -115,13 +115,13 @@ func rewrite(ctx context.Context, at string, next func(old []byte) ([]byte, erro
 	if err != nil {
 		return err
 	}
-	content, err := next(old)
-	if err != nil || content == nil {
-		return err
-	}
 	name := filepath.Base(at)
 	temporary := temporaryPrefix + name
 	if err := root.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	content, err := next(old)
+	if err != nil || content == nil {
 		return err
 	}
 	err = writeFile(root, temporary, name, func(w io.Writer) error {

@@ -175,7 +175,11 @@ func (l *layout) manifest(ctx context.Context, target string) ([]byte, string, e
 
 // putManifest stores the manifest as a blob and lists it in index.json. A layout always takes note of a subject.
 func (l *layout) putManifest(ctx context.Context, raw []byte, d Descriptor, tag string) (bool, error) {
-	if err := l.putBlob(ctx, d, opener(raw)); err != nil {
+	there, err := l.hasBlob(ctx, d)
+	if err == nil && !there {
+		err = l.putBlob(ctx, d, opener(raw))
+	}
+	if err != nil {
 		return false, err
 	}
 	root, err := l.open(true)
@@ -275,10 +279,12 @@ func (l *layout) referrers(ctx context.Context, subject string) ([]referrer, boo
 	return found, err == nil, err
 }
 
-// sole returns the only listed manifest that refers to nothing.
-func (l *layout) sole(ctx context.Context) (string, error) {
+func (l *layout) sole(ctx context.Context) (string, error) { return soleOf(ctx, l.each) }
+
+// soleOf returns the only listed manifest that refers to nothing.
+func soleOf(ctx context.Context, each func(context.Context, func(m referrer, subject string)) error) (string, error) {
 	var found []string
-	err := l.each(ctx, func(m referrer, subjectOf string) {
+	err := each(ctx, func(m referrer, subjectOf string) {
 		evidence := strings.HasPrefix(m.Annotations[ocispec.AnnotationRefName], fallbackPrefix)
 		if subjectOf == "" && !evidence && !slices.Contains(found, m.Digest) {
 			found = append(found, m.Digest)
@@ -288,9 +294,9 @@ func (l *layout) sole(ctx context.Context) (string, error) {
 	case err != nil:
 		return "", err
 	case len(found) == 0:
-		return "", fmt.Errorf("layout holds no artifact: %w", ErrNotFound)
+		return "", fmt.Errorf("no artifact: %w", ErrNotFound)
 	case len(found) > 1:
-		return "", fmt.Errorf("layout holds %d artifacts: a tag or a digest must say which", len(found))
+		return "", fmt.Errorf("%d artifacts: a tag or a digest must say which", len(found))
 	}
 	return found[0], nil
 }

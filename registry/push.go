@@ -50,7 +50,7 @@ func (s Files) Open(name string) (io.ReadCloser, error) {
 		return nil, err
 	}
 	if info, err = f.Stat(); err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("open %q: it is %s, not a regular file", at, kindOf(info.Mode()))
+		err = fmt.Errorf("open %q: %w", at, &notRegularError{info.Mode()})
 	}
 	if err != nil {
 		_ = f.Close()

@@ -10,8 +10,11 @@ import (
 	"github.com/hallmark-project/hallmark/pkg/hashing"
 )
 
-// layoutScheme begins references to an OCI image layout on disk.
-const layoutScheme = "oci:"
+// The schemes of references to what lies on disk.
+const (
+	layoutScheme  = "oci:"         // an OCI image layout
+	archiveScheme = "oci-archive:" // an OCI image layout in one tar file
+)
 
 // maxRef is the cap on the length of a reference in bytes.
 const maxRef = 4096
@@ -25,7 +28,8 @@ var (
 // Ref names an artifact in a repository, by tag, by digest, or both. The zero Ref names nothing. Refs are comparable.
 type Ref struct {
 	host, repository string // of a registry
-	dir              string // of a layout
+	dir              string // of a layout, or the file of an archive
+	archive          bool   // dir is an archive
 	tag, digest      string
 }
 
@@ -33,6 +37,7 @@ type Ref struct {
 //
 //	HOST/NAME:TAG   HOST/NAME@sha256:HEX   HOST/NAME:TAG@sha256:HEX
 //	oci:DIR         oci:DIR:TAG            oci:DIR@sha256:HEX        oci:DIR:TAG@sha256:HEX
+//	oci-archive:FILE, likewise
 //
 // The host is never guessed: it contains a dot or a colon, or is localhost. Neither is the tag: a registry's reference
 // has a tag or a digest, or is refused. DIR stays as it was written, relative or absolute; a last colon after its last
@@ -51,6 +56,10 @@ func ParseRef(s string) (Ref, error) {
 func parseRef(s string) (Ref, error) {
 	var r Ref
 	rest, local := strings.CutPrefix(s, layoutScheme)
+	if !local {
+		rest, local = strings.CutPrefix(s, archiveScheme)
+		r.archive = local
+	}
 	if at := strings.LastIndexByte(rest, '@'); at >= 0 && (!local || strings.HasPrefix(rest[at+1:], "sha256:")) {
 		if _, err := hashing.ParseSum(rest[at+1:]); err != nil {
 			return Ref{}, fmt.Errorf("digest: %w", err)
@@ -65,7 +74,7 @@ func parseRef(s string) (Ref, error) {
 	}
 	if local {
 		if rest == "" {
-			return Ref{}, fmt.Errorf("it names no directory")
+			return Ref{}, fmt.Errorf("it names no directory or file")
 		}
 		r.dir = rest
 		return r, nil
@@ -100,8 +109,11 @@ func (r Ref) String() string {
 	return s
 }
 
-// Name returns the repository alone: HOST/NAME or oci:DIR.
+// Name returns the repository alone: HOST/NAME, oci:DIR or oci-archive:FILE.
 func (r Ref) Name() string {
+	if r.archive {
+		return archiveScheme + r.dir
+	}
 	if r.dir != "" {
 		return layoutScheme + r.dir
 	}

@@ -43,6 +43,8 @@ type rawManifest struct {
 // that does not exist, shows with the first use. Push makes a layout that does not exist.
 func Open(ref Ref, o Options) (*Repo, error) {
 	switch {
+	case ref.archive:
+		return &Repo{ref: ref, store: &archive{path: ref.dir}}, nil
 	case ref.dir != "":
 		return &Repo{ref: ref, store: &layout{dir: ref.dir}}, nil
 	case ref.host == "":

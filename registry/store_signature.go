@@ -3,6 +3,8 @@ package registry
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/hallmark-project/hallmark/attestations"
@@ -21,7 +23,7 @@ func ReadSignature(path, signature string) (attestations.Bundle, error) {
 	if signature != "" {
 		at = signature
 	}
-	raw, err := readReserved(at, attestations.MaxSignatureBundle, false)
+	raw, err := readReserved(at, attestations.MaxSignatureBundle, signature != "" && exists(at))
 	if err != nil || raw == nil {
 		return nil, err
 	}
@@ -41,6 +43,26 @@ func ReadBundles(path string) ([]chain.Item, error) {
 		return []chain.Item{{Where: path, Bundle: raw}}, nil
 	}
 	return splitClaims(path, raw)
+}
+
+// RemoveLeftovers removes what a writer of the evidence beside the artifact at path left behind when it was killed, so
+// that nobody takes it for content. A writer that is at work is waited for.
+func RemoveLeftovers(ctx context.Context, path string) error {
+	places, err := PlacesOf(path)
+	if err != nil {
+		return err
+	}
+	for _, at := range []string{places.Signature, places.Claims} {
+		left := filepath.Join(filepath.Dir(at), temporaryPrefix+filepath.Base(at))
+		if _, err := os.Lstat(left); err != nil {
+			continue
+		}
+		// Rewriting nothing takes the lock and clears what was left.
+		if err := rewrite(ctx, at, func([]byte) ([]byte, error) { return nil, nil }); err != nil {
+			return fmt.Errorf("remove %q, left by a writer that was killed: %w", left, err)
+		}
+	}
+	return nil
 }
 
 // StoreSignature writes a signature and the claims that go with it beside the artifact at path, and returns where the
@@ -66,11 +88,25 @@ func StoreSignature(ctx context.Context, path, signature string, bundle []byte, 
 		if err := WriteSignature(ctx, at, bundle); err != nil {
 			return "", err
 		}
+		if len(claims) == 0 {
+			return at, nil
+		}
 		return at, AppendClaims(ctx, places.Claims, claims...)
 	}
 	into := places.Claims
-	if u, err := old.Peek(); err == nil && places.Outside != "" && !slices.Contains(u.IgnorePaths, manifest.ClaimsName) {
+	if places.Outside != "" && !leavesRoom(old) {
 		into = places.Outside
 	}
 	return into, AppendClaims(ctx, into, append([][]byte{bundle}, claims...)...)
+}
+
+// leavesRoom reports whether a claims file inside the directory is left out of what the signature covers.
+func leavesRoom(signature attestations.Bundle) bool {
+	u, err := signature.Peek()
+	return err == nil && slices.Contains(u.IgnorePaths, manifest.ClaimsName)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }

@@ -6,9 +6,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hallmark-project/hallmark/attestations"
 	"github.com/hallmark-project/hallmark/pkg/manifest"
@@ -46,8 +49,8 @@ func (f *Files) Compare(ctx context.Context, s *attestations.Signature) (Compari
 	if err != nil {
 		return out, err
 	}
-	if s.Single() {
-		signed[0].Name = filepath.Base(f.Path)
+	if info, err := os.Stat(f.Path); err == nil && s.Single() && !info.IsDir() {
+		signed[0].Name = filepath.Base(f.Path) // else "." stays, which is no file of a directory
 	}
 	want := make(map[string]attestations.SignedFile, len(signed))
 	for _, w := range signed {
@@ -84,7 +87,11 @@ func (f *Files) Compare(ctx context.Context, s *attestations.Signature) (Compari
 		}
 	}
 	for _, r := range l.Refused {
-		out.Findings = append(out.Findings, policy.Finding{Code: policy.FileRefused, File: r.Name, Detail: r.Reason})
+		name := r.Name
+		if !utf8.ValidString(name) {
+			name = strconv.Quote(name)
+		}
+		out.Findings = append(out.Findings, policy.Finding{Code: policy.FileRefused, File: name, Detail: r.Reason})
 	}
 	out.Artifact.Uncovered = append(out.Artifact.Uncovered, l.Uncovered...)
 	if err := f.hash(ctx, l, s, want, &out); err != nil {
@@ -105,7 +112,7 @@ func (f *Files) listing(s *attestations.Signature) (manifest.Options, []string) 
 	var notes []string
 	for _, p := range r.IgnorePaths {
 		clean := path.Clean(p)
-		if path.IsAbs(p) || clean == ".." || strings.HasPrefix(clean, "../") || strings.ContainsAny(p, "*?[") {
+		if strings.ContainsAny(p, "*?[") || manifest.CleanName(clean) != nil {
 			notes = append(notes, fmt.Sprintf("ignored path %q is not inside the artifact and excludes nothing (OMS §6.2.1)", p))
 			continue
 		}
@@ -122,8 +129,14 @@ func (f *Files) hash(ctx context.Context, l *manifest.Listing, s *attestations.S
 	if len(want) == 0 {
 		return errors.New("compare files: nothing is signed")
 	}
+	read := make(map[string]bool, len(want)) // a file of another size differs whatever its bytes are
+	for _, e := range l.Entries {
+		if w, ok := want[e.Name]; ok && (w.Size < 0 || w.Size == e.Size) {
+			read[e.Name] = true
+		}
+	}
 	m, err := l.Hash(ctx, manifest.HashOptions{
-		Only:    func(name string) bool { _, ok := want[name]; return ok },
+		Only:    func(name string) bool { _, ok := read[name]; return ok },
 		Workers: f.Options.Workers, Progress: f.Options.Progress,
 	})
 	if errors.Is(err, manifest.ErrEmpty) { // every signed file is missing, which is found already
@@ -142,9 +155,6 @@ func (f *Files) hash(ctx context.Context, l *manifest.Listing, s *attestations.S
 	for _, got := range found {
 		w := want[got.Name]
 		for i, d := range w.Digests {
-			if w.Size >= 0 && w.Size != got.Size { // already found different by its size
-				break
-			}
 			if i >= len(got.Digests) || !bytes.Equal(d, got.Digests[i]) {
 				other := "nothing"
 				if i < len(got.Digests) {

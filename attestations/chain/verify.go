@@ -124,7 +124,11 @@ func open(item Item, roots trust.Roots, facts *policy.Facts) (policy.Evidence, *
 	}
 	s, err := attestations.ReadSignature(a)
 	if err != nil {
-		e.Findings = []policy.Finding{{Code: policy.StatementMalformed, Detail: err.Error()}}
+		code := policy.StatementMalformed
+		if errors.Is(err, attestations.ErrUnsupported) {
+			code = policy.Unsupported
+		}
+		e.Findings = []policy.Finding{{Code: code, Detail: err.Error()}}
 		return e, nil
 	}
 	e.Kind = string(s.Kind)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"syscall"
 
+	"github.com/hallmark-project/hallmark/attestations/chain"
 	"github.com/hallmark-project/hallmark/pkg/manifest"
 	"github.com/hallmark-project/hallmark/pkg/policy"
 )
@@ -47,6 +48,7 @@ func exitCode(ctx context.Context, err error) int {
 	var usage usageError
 	var verdict undecided
 	var refused *manifest.RefusedError
+	var malformed *chain.MalformedError
 	var stop stopped
 	switch {
 	case err == nil:
@@ -58,7 +60,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitInterrupted
 	case errors.As(err, &usage):
 		return exitUsage
-	case errors.As(err, &verdict) && verdict.verdict == policy.No, errors.As(err, &refused):
+	case errors.As(err, &verdict) && verdict.verdict == policy.No, errors.As(err, &refused), errors.As(err, &malformed):
 		return exitNo
 	}
 	return exitUnknown

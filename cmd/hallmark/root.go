@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -45,11 +47,31 @@ func report(ctx context.Context, w io.Writer, err error) {
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
-	fmt.Fprintf(w, "hallmark: %s\n", err)
+	fmt.Fprintf(w, "hallmark: %s\n", oneLine(err.Error()))
 	var h hintError
 	if errors.As(err, &h) {
 		hint(w, h.hint)
 	}
+}
+
+// oneLine spells out what a terminal could take for something else than text; several errors stand in one line.
+func oneLine(s string) string {
+	var b strings.Builder
+	for i, w := 0, 0; i < len(s); i += w {
+		var r rune
+		r, w = utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == '\n':
+			b.WriteString("; ")
+		case r == utf8.RuneError && w == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case notText(r):
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 func hint(w io.Writer, text string) { fmt.Fprintf(w, "hallmark: hint: %s\n", text) }
@@ -90,7 +112,7 @@ Exit codes: 0 yes, or done; 1 no; 3 don't know; 4 wrong usage; 130 interrupted; 
 		return pflag.NormalizedName(strings.ReplaceAll(name, "_", "-"))
 	})
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return withUsage(c, err) })
-	root.AddCommand(newDigest(s), newSign(s), newVerify(s), newInspect(s), newPush(s), newPull(s), newKeygen(s), newVersion(s))
+	root.AddCommand(newDigest(s), newSign(s), newVerify(s), newInspect(s), newPush(s), newPull(s), newCopy(s), newKeygen(s), newVersion(s))
 	for _, c := range append(root.Commands(), root) {
 		if check := c.Args; check != nil {
 			c.Args = func(c *cobra.Command, args []string) error {

@@ -22,8 +22,12 @@ type networkFlags struct {
 
 func (n *networkFlags) bind(f *pflag.FlagSet) {
 	f.BoolVar(&n.Offline, "offline", false, "never dial")
-	f.BoolVar(&n.InsecureHTTP, "insecure-http", false, "speak plain HTTP to a registry that is not on loopback")
+	n.bindInsecure(f)
 	f.DurationVar(&n.Timeout, "timeout", 2*time.Minute, "longest `TIME` of one network step; hashing has no limit")
+}
+
+func (n *networkFlags) bindInsecure(f *pflag.FlagSet) {
+	f.BoolVar(&n.InsecureHTTP, "insecure-http", false, "speak plain HTTP to a registry that is not on loopback")
 }
 
 func (n *networkFlags) options() registry.Options {

@@ -24,6 +24,9 @@ var ErrChanged = errors.New("changed while it was read")
 // that is from outside, and each shard costs memory: without a limit, shards of one byte would take all there is.
 const MaxShards = 1 << 20
 
+// maxWorkers is above what any machine has use for, and below what would do harm.
+const maxWorkers = 1024
+
 // Plan says which digests of each file are wanted. The zero Plan wants the SHA-256 of the whole file.
 type Plan struct {
 	// Algorithm is that of Result.Sums. Empty means SHA256.
@@ -70,8 +73,8 @@ type Result struct {
 type Hasher struct {
 	Plan Plan
 
-	// Workers is how many goroutines read and hash at the same time, all told. 0 and below mean GOMAXPROCS. Memory for
-	// buffers is in proportion to it: at most 2 MiB a worker.
+	// Workers is how many goroutines read and hash at the same time, all told. 0 and below mean GOMAXPROCS; no more than
+	// 1024 are used. Memory for buffers is in proportion to it: at most 2 MiB a worker.
 	Workers int
 
 	// Progress is told how many bytes were read since it was last called: an increment, from several goroutines at
@@ -93,7 +96,8 @@ func (h Hasher) File(ctx context.Context, j Job) (Result, error) {
 //
 // The first error stops everything: Files waits for the work that is under way, and returns that error with the name of
 // its job and no results. It wraps ErrChanged, what Open, Check, Tee or the system returned, or the cause for which ctx
-// was cancelled. A cancelled ctx is noticed after at most a few chunks of each file. No groups give no results and no
+// was cancelled. A cancelled ctx is noticed after at most a few chunks of each file, but a call of Open, Check, Tee or the
+// system that hangs is waited for. No groups give no results and no
 // error: whether there must be something to hash is for the caller to say.
 func (h Hasher) Files(ctx context.Context, groups [][]Job) ([][]Result, error) {
 	if err := h.Plan.check(groups); err != nil {
@@ -103,6 +107,7 @@ func (h Hasher) Files(ctx context.Context, groups [][]Job) ([][]Result, error) {
 	if limit <= 0 {
 		limit = runtime.GOMAXPROCS(0)
 	}
+	limit = min(limit, maxWorkers)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	s := newSchedule(h, groups, limit, stop)

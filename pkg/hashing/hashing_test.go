@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -191,6 +192,14 @@ func TestFileHashesFromTheStartWhateverTheOffset(t *testing.T) {
 	}
 }
 
+func TestFilesWithMoreWorkersThanAnybodyHas(t *testing.T) {
+	data := random(2 * worthwhile)
+	r, err := Hasher{Workers: math.MaxInt}.File(t.Context(), writeFile(t, data))
+	if err != nil || !sameResult(r, naive(Plan{}, data)) {
+		t.Errorf("got %v, %v", r, err)
+	}
+}
+
 func TestFilesWithNothingToHash(t *testing.T) {
 	r, err := Hasher{}.Files(t.Context(), nil)
 	if err != nil || len(r) != 0 {
@@ -213,15 +222,23 @@ func TestFilesRefusesPlansAndJobsThatCannotBeDone(t *testing.T) {
 		"unknown algorithm":   {Plan{Algorithm: "md5"}, []Job{good}},
 		"size below 0":        {Plan{}, []Job{sized(-1)}},
 		"no open":             {Plan{}, []Job{{Name: "x", Size: 100}}},
-		"open gives nothing":  {Plan{}, []Job{{Name: "x", Size: 100, Open: func() (*os.File, error) { return nil, nil }}}},
 		"too many shards":     {Plan{ShardSize: 1}, []Job{sized(MaxShards + 2)}},
 		"too many in all":     {Plan{ShardSize: 2}, []Job{sized(MaxShards), sized(MaxShards), sized(100)}},
 		"sizes that overflow": {Plan{ShardSize: 1 << 43}, []Job{sized(1<<63 - 1), sized(1<<63 - 1), sized(1<<63 - 1)}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
+			opened := false
+			for i, j := range c.jobs {
+				if j.Open != nil {
+					c.jobs[i].Open = func() (*os.File, error) { opened = true; return j.Open() }
+				}
+			}
 			if r, err := (Hasher{Plan: c.plan}).Files(t.Context(), [][]Job{c.jobs}); err == nil || r != nil {
 				t.Errorf("got %v, %v", r, err)
+			}
+			if opened {
+				t.Error("a file was opened first")
 			}
 		})
 	}

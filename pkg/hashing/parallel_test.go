@@ -218,6 +218,46 @@ func TestFileReadsAhead(t *testing.T) {
 	}
 }
 
+// TestFilesReadsAheadForEachJobOfAGroup: the core that helped with one job is there for the next.
+func TestFilesReadsAheadForEachJobOfAGroup(t *testing.T) {
+	var group []Job
+	for range 3 {
+		j, left := writeFile(t, random(2*worthwhile)), int64(2*worthwhile)
+		j.Tee = writerFunc(func(p []byte) (int, error) {
+			// Only at the end is the lane sure to have begun: by then more went through than the slots hold.
+			if left -= int64(len(p)); left == 0 {
+				if workers, lanes := atWork(); workers != 1 || lanes != 1 {
+					t.Errorf("%d workers and %d lanes, want one of each", workers, lanes)
+				}
+			}
+			return len(p), nil
+		})
+		group = append(group, j)
+	}
+	if _, err := (Hasher{Workers: 2}).Files(t.Context(), [][]Job{group}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestFileReportsALaneThatFailsLast: nothing is read after the last chunk that could notice.
+func TestFileReportsALaneThatFailsLast(t *testing.T) {
+	j, left := writeFile(t, random(2*worthwhile)), int64(2*worthwhile)
+	fault := errors.New("disk full")
+	j.Tee = writerFunc(func(p []byte) (int, error) {
+		if left -= int64(len(p)); left == 0 {
+			return 0, fault
+		}
+		return len(p), nil
+	})
+	if r, err := (Hasher{Workers: 3}).File(t.Context(), j); !errors.Is(err, fault) || r.HasSHA256 {
+		t.Errorf("got %v, %v", r, err)
+	}
+	j.Tee = nil
+	if r, err := (Hasher{Workers: 3}).File(t.Context(), j); err != nil || !r.HasSHA256 {
+		t.Errorf("without the fault: %v, %v", r, err)
+	}
+}
+
 // TestFileOnOneCoreDoesNotReadAhead: with one worker there is one goroutine, so Tee has all that was read before.
 func TestFileOnOneCoreDoesNotReadAhead(t *testing.T) {
 	j := writeFile(t, random(2*worthwhile))

@@ -90,6 +90,9 @@ func (w *worker) planned() (hash.Hash, error) {
 	return w.hash, nil
 }
 
+// errNoFile says that Job.Open broke its contract.
+var errNoFile = errors.New("open gave neither a file nor an error")
+
 // open opens a file, unless the work was stopped.
 func (w *worker) open(ctx context.Context, open func() (*os.File, error)) (*os.File, error) {
 	if ctx.Err() != nil {
@@ -97,7 +100,7 @@ func (w *worker) open(ctx context.Context, open func() (*os.File, error)) (*os.F
 	}
 	file, err := open()
 	if err == nil && file == nil {
-		err = errors.New("open gave no file and no error")
+		err = errNoFile
 	}
 	return file, err
 }

@@ -46,6 +46,13 @@ func TestDiffWithoutWholeDigestsComparesResources(t *testing.T) {
 	if changes := manifest.Diff(build(t, want, o), build(t, got, o)); !slices.Equal(changes, expected) {
 		t.Errorf("changes\n%v, want\n%v", changes, expected)
 	}
+	one := manifest.Options{Method: manifest.Shards, Algorithm: hashing.BLAKE3, ShardSize: 2}
+	if changes := manifest.Diff(build(t, want, one), build(t, got, o)); !slices.Equal(changes, expected) {
+		t.Errorf("where one has whole digests: changes\n%v, want\n%v", changes, expected)
+	}
+	if changes := manifest.Diff(build(t, want, o), build(t, want, one)); len(changes) != 0 {
+		t.Errorf("of equal files, where one has whole digests: %v", changes)
+	}
 	// What cannot be compared is not equal.
 	other := o
 	other.ShardSize = 3

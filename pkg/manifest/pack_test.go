@@ -201,22 +201,23 @@ func TestWritePack(t *testing.T) {
 	for title, c := range map[string]struct {
 		layer Layer
 		open  func(string) (io.ReadCloser, error)
+		want  string
 	}{
-		"unknown members": {Layer{Name: l.Name, Pack: true}, open},
-		"no pack":         {Layer{Name: "a", Files: l.Files}, open},
+		"unknown members": {Layer{Name: l.Name, Pack: true}, open, "not known"},
+		"no pack":         {Layer{Name: "a", Files: l.Files}, open, "not known"},
 		"a short member": {l, func(name string) (io.ReadCloser, error) {
 			return io.NopCloser(strings.NewReader(bytesOf[name][:len(bytesOf[name])/2])), nil
-		}},
+		}, `"a" into pack-00001.tar: it has not the 1 bytes`},
 		"a short last member": {Layer{Name: l.Name, Pack: true, Files: l.Files[1:2]}, func(string) (io.ReadCloser, error) {
 			return io.NopCloser(strings.NewReader("bc")), nil
-		}},
+		}, "it has not the 3 bytes"},
 		"a long member": {l, func(name string) (io.ReadCloser, error) {
 			return io.NopCloser(strings.NewReader(bytesOf[name] + "x")), nil
-		}},
-		"no such file": {l, func(string) (io.ReadCloser, error) { return nil, errFull }},
+		}, "it has not the 1 bytes"},
+		"no such file": {l, func(string) (io.ReadCloser, error) { return nil, errFull }, errFull.Error()},
 	} {
-		if err := WritePack(io.Discard, c.layer, c.open); err == nil {
-			t.Errorf("%s is packed", title)
+		if err := WritePack(io.Discard, c.layer, c.open); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", title, err, c.want)
 		}
 	}
 }

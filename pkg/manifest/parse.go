@@ -53,7 +53,7 @@ type wireLayer struct {
 // wrong, and whatever they miss (white space, another order, an escape too many) the comparison does not.
 func ParseCanonical(raw []byte) (*Canonical, error) {
 	broken := func(format string, args ...any) (*Canonical, error) {
-		return nil, &NotCanonicalError{Rule: fmt.Sprintf(format, args...), Foreign: foreign(raw)}
+		return nil, notCanonical(raw, fmt.Sprintf(format, args...))
 	}
 	if len(raw) > MaxCanonical {
 		return nil, &NotCanonicalError{Rule: fmt.Sprintf("it has %d bytes, at most %d", len(raw), MaxCanonical)}
@@ -154,10 +154,14 @@ func checkLayers(layers []Layer) string {
 	return ""
 }
 
-// foreign reports whether raw is a JSON object of another artifact type than a ModelPack manifest's.
-func foreign(raw []byte) bool {
-	var w struct {
-		ArtifactType string `json:"artifactType"`
+// notCanonical says which rule a manifest breaks, or what it is where it is no ModelPack artifact at all.
+func notCanonical(raw []byte, rule string) *NotCanonicalError {
+	var m foreignManifest
+	if json.Unmarshal(raw, &m) != nil {
+		return &NotCanonicalError{Rule: rule}
 	}
-	return json.Unmarshal(raw, &w) == nil && w.ArtifactType != ArtifactType
+	if !m.claimsModelPack() {
+		return &NotCanonicalError{Rule: "it is " + m.describe(), Foreign: true}
+	}
+	return &NotCanonicalError{Rule: rule}
 }

@@ -51,7 +51,7 @@ func TestParseCanonicalRefusesWhatDiffers(t *testing.T) {
 	for _, m := range []struct{ title, old, new, rule string }{
 		{"schema version", `"schemaVersion":2`, `"schemaVersion":1`, "schema version is 1"},
 		{"media type", "vnd.oci.image.manifest", "vnd.docker.distribution.manifest", "media type is"},
-		{"artifact type", "vnd.cncf.model.manifest.v1", "vnd.cncf.model.manifest.v2", "artifact type is"},
+		{"artifact type", "vnd.cncf.model.manifest.v1", "vnd.cncf.model.manifest.v2", `"application/vnd.cncf.model.manifest.v2+json"`},
 		{"config type", "vnd.cncf.model.config.v1", "vnd.oci.image.config.v1", "config is of type"},
 		{"other config", sum(c.Config), sum(other.Config), "is not the one of its layers"},
 		{"config size", fmt.Sprintf(`"size":%d}`, len(c.Config)), `"size":7}`, "is not the one of its layers"},
@@ -120,7 +120,7 @@ func TestParseCanonicalRefusesFileAndFolder(t *testing.T) {
 func TestParseCanonicalTellsForeignArtifacts(t *testing.T) {
 	c := oci(t, file("a", "1"))
 	for raw, foreign := range map[string]bool{
-		strings.Replace(string(c.Manifest), manifest.ArtifactType, "application/vnd.example", 1): true,
+		strings.NewReplacer(manifest.ArtifactType, "application/vnd.example", manifest.ConfigMediaType, "application/vnd.example").Replace(string(c.Manifest)): true,
 		`{"schemaVersion":2,"config":{}}`: true,
 		string(c.Manifest) + "\n":         false,
 		"not JSON":                        false,
@@ -178,6 +178,25 @@ func TestParseCanonicalOfEveryOtherByte(t *testing.T) {
 	// A size says nothing about the config, so another one is another artifact's manifest: 2 and 1 may be 0.
 	if taken != 2 {
 		t.Errorf("%d other manifests are taken, want the 2 of other sizes", taken)
+	}
+}
+
+// TestStringsAreEscapedAsThePageSays goes through every character that JSON writers treat specially.
+func TestStringsAreEscapedAsThePageSays(t *testing.T) {
+	escaped := map[rune]string{'"': `\"`, '\\': `\\`, '\b': `\b`, '\t': `\t`, '\n': `\n`, '\f': `\f`, '\r': `\r`}
+	for r := rune(1); r < ' '; r++ {
+		if escaped[r] == "" {
+			escaped[r] = fmt.Sprintf(`\u%04x`, r)
+		}
+	}
+	for _, r := range "<>&'\u007f\u0080\u2028\u2029\ufffd\ufffe😀" {
+		escaped[r] = string(r)
+	}
+	for r, want := range escaped {
+		c := oci(t, file("x"+string(r)+"y", ""))
+		if !bytes.Contains(c.Manifest, []byte(`:"x`+want+`y"`)) {
+			t.Errorf("%q is written in %s, want %s", r, c.Manifest, want)
+		}
 	}
 }
 

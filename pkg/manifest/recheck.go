@@ -131,8 +131,8 @@ func (l *Listing) relook(e *Entry) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return &ChangedError{e.Name, "is gone"}
 	}
-	if err != nil {
-		return fmt.Errorf("look at %q again: %w", e.Name, err)
+	if err != nil { // it was looked at before: a folder on the way is another, or a link out of the artifact
+		return &ChangedError{e.Name, "cannot be reached any more"}
 	}
 	return l.compare(e.Name, e.stamp, info)
 }

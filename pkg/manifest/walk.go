@@ -192,7 +192,7 @@ func linkFault(err error) string {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return "a symbolic link that leads nowhere"
 	case errors.Is(err, syscall.ELOOP):
-		return "a symbolic link that leads in a circle"
+		return "a symbolic link that leads in a circle, or through too many others"
 	case !errors.As(err, &system): // os.Root's own refusal has no number
 		return "a symbolic link that leads out of the artifact"
 	}

@@ -53,7 +53,7 @@ func Decide(p Policy, f Facts, now time.Time) Decision {
 	}
 	count(p, d.Evidence)
 	d.Artifact.Kind = kind(d.Evidence)
-	d.Checks = []Check{checkFiles(p, f, d.Evidence), checkSignature(p, d.Evidence)}
+	d.Checks = []Check{checkFiles(p, f, d.Evidence), checkSignature(p, d.Evidence, f.Problems)}
 	if len(f.Problems) > 0 {
 		d.Checks = append(d.Checks, failed("collected", f.Problems[0].Detail, f.Problems...))
 	}
@@ -118,7 +118,7 @@ func checkFiles(p Policy, f Facts, evidence []Evidence) Check {
 }
 
 // checkSignature says who signed, or why nobody counts.
-func checkSignature(p Policy, evidence []Evidence) Check {
+func checkSignature(p Policy, evidence []Evidence, problems []Finding) Check {
 	var signers []string
 	var findings []Finding
 	for i := range evidence {
@@ -138,7 +138,11 @@ func checkSignature(p Policy, evidence []Evidence) Check {
 	if len(signers) > 0 {
 		return Check{Name: "signature", Verdict: Yes, Detail: strings.Join(signers, "; ")}
 	}
-	if len(findings) == 0 {
+	switch {
+	case len(findings) > 0:
+	case len(problems) > 0: // "nothing was found" is not what a source that failed says
+		return Check{Name: "signature", Verdict: Unknown, Detail: "not found, and not everything could be looked through"}
+	default:
 		findings = []Finding{{Code: NoEvidence, Detail: "no signature on the artifact was found"}}
 	}
 	return failed("signature", findings[0].Detail, findings...)

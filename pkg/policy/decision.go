@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // SchemaName is the name and version of a Decision's JSON form.
@@ -105,5 +106,5 @@ func (d Decision) MarshalJSON() ([]byte, error) {
 		Notes    []string   `json:"notes"`
 		At       time.Time  `json:"at"`
 	}{SchemaName, d.verdict, d.Reasons(), d.Artifact, d.Policy, d.Checks, d.Evidence, d.Notes, d.At.UTC()},
-		json.Deterministic(true))
+		json.Deterministic(true), jsontext.AllowInvalidUTF8(true)) // a path on disk may be no UTF-8; it reads with U+FFFD
 }

@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -210,6 +211,19 @@ func TestNobodyTrustedIsNeverAYes(t *testing.T) {
 	}
 	w.roots = trust.Roots{Now: w.roots.Now}
 	mustRefuse(t, w.verify(t, chain.FilesOptions{}, b), policy.UntrustedSigner)
+}
+
+// TestSignatureOnAFileIsNoneOnAFolder has a bundle of before v1.1.0, which calls a single file ".", beside a folder whose
+// one file has that file's bytes and the folder's own name.
+func TestSignatureOnAFileIsNoneOnAFolder(t *testing.T) {
+	w := newWorld(t, map[string]string{"chat": "weights"})
+	single := edit{tree: func(d object) { first(d)["name"] = "."; delete(first(d), "annotations") }}
+	b := w.seal(t, attestations.PayloadType, single.apply(t, w.statement(t, manifest.Options{}).Payload()))
+	folder := w.dir
+	w.dir = filepath.Join(folder, "chat")
+	mustHold(t, w.verify(t, chain.FilesOptions{}, b))
+	w.dir = folder
+	mustRefuse(t, w.verify(t, chain.FilesOptions{}, b), policy.FileUnsigned, policy.FileMissing)
 }
 
 // TestTooManyBundlesIsNotASelection has the sound bundle in front of more than are opened.

@@ -78,6 +78,13 @@ var changes = map[string]func(dir string) error{
 	"a file added further in": func(dir string) error { return os.WriteFile(filepath.Join(dir, "sub/evil.py"), nil, 0o644) },
 	"a link added":            func(dir string) error { return os.Symlink("/etc/passwd", filepath.Join(dir, "link")) },
 	"a pipe added":            func(dir string) error { return syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o644) },
+	"the artifact removed":    os.RemoveAll,
+	"the artifact replaced": func(dir string) error {
+		return errors.Join(os.Rename(dir, dir+"-aside"), os.CopyFS(dir, os.DirFS(dir+"-aside")))
+	},
+	"the artifact replaced by a link": func(dir string) error {
+		return errors.Join(os.Rename(dir, dir+"-aside"), os.CopyFS(dir+"-2", os.DirFS(dir+"-aside")), os.Symlink(dir+"-2", dir))
+	},
 	"a folder added": func(dir string) error {
 		return errors.Join(os.Mkdir(filepath.Join(dir, "new"), 0o755), os.WriteFile(filepath.Join(dir, "new/evil.py"), nil, 0o644))
 	},
@@ -191,6 +198,50 @@ func TestChangeWhileHashingIsSeen(t *testing.T) {
 				mustRefuse(t, d, policy.Changed)
 			})
 		}
+	}
+}
+
+// TestLinkThatChangesWhileHashingIsSeen follows links, and turns one to another file of the same bytes, out of the artifact,
+// or into the file itself.
+func TestLinkThatChangesWhileHashingIsSeen(t *testing.T) {
+	turn := func(to string) func(dir string) error {
+		return func(dir string) error {
+			link := filepath.Join(dir, "sub/latest.bin")
+			return errors.Join(os.Remove(link), os.Symlink(to, link))
+		}
+	}
+	for name, change := range map[string]func(dir string) error{
+		"to a twin":      turn("../b.bin"),
+		"out":            turn("../../outside.bin"),
+		"nowhere":        turn("nowhere"),
+		"to itself":      turn("latest.bin"),
+		"by another way": turn("../sub/../a.bin"),
+		"into its target": func(dir string) error {
+			link := filepath.Join(dir, "sub/latest.bin")
+			return errors.Join(os.Remove(link), os.WriteFile(link, []byte(large), 0o644))
+		},
+		"its folder": func(dir string) error {
+			return errors.Join(os.Rename(filepath.Join(dir, "sub"), filepath.Join(dir, "sub2")), os.Symlink("sub2", filepath.Join(dir, "sub")))
+		},
+		"its target": func(dir string) error { return overwrite(filepath.Join(dir, "a.bin")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, map[string]string{"a.bin": large, "b.bin": large, "sub/c.bin": "small", "../outside.bin": large})
+			if err := os.Symlink("../a.bin", filepath.Join(w.dir, "sub/latest.bin")); err != nil {
+				t.Fatal(err)
+			}
+			b := w.sign(t, manifest.Options{AllowSymlinks: true})
+			age(t, w.dir)
+			mustHold(t, w.verify(t, chain.FilesOptions{}, b))
+			var once sync.Once
+			var failed error
+			options := chain.FilesOptions{Progress: func(int64, int64) { once.Do(func() { failed = change(w.dir) }) }}
+			d := w.verify(t, options, b)
+			if failed != nil {
+				t.Fatal(failed)
+			}
+			mustRefuse(t, d, policy.Changed)
+		})
 	}
 }
 

@@ -58,7 +58,7 @@ func binary(t *testing.T) string {
 		if built.err = os.Chmod(built.folder, 0o755); built.err != nil {
 			return
 		}
-		c := exec.Command("go", "build", "-o", filepath.Join(built.folder, "hallmark"), "github.com/hallmark-project/hallmark/cmd/hallmark")
+		c := exec.Command("go", "build", "-buildvcs=false", "-o", filepath.Join(built.folder, "hallmark"), "github.com/hallmark-project/hallmark/cmd/hallmark")
 		if out, err := c.CombinedOutput(); err != nil {
 			built.err = errors.New(string(out))
 		}

@@ -69,7 +69,7 @@ func TestManyResources(t *testing.T) {
 	if err != nil || len(s.Resources) != files {
 		t.Fatalf("%d resources are not read: %v", files, err)
 	}
-	if limit := uint64(12 * len(b)); used > limit {
+	if limit := uint64(16 * len(b)); used > limit {
 		t.Errorf("a bundle of %d bytes took %d bytes of memory, at most %d", len(b), used, limit)
 	}
 	list[files-1] = list[0] // the last repeats the first
@@ -119,7 +119,7 @@ func TestLongStringsInASignedStatementAreRefused(t *testing.T) {
 			var d policy.Decision
 			used := allocated(func() { d = w.verify(t, chain.FilesOptions{}, b) })
 			mustRefuse(t, d, row.reasons...)
-			if limit := uint64(12 * len(b)); used > limit {
+			if limit := uint64(16 * len(b)); used > limit {
 				t.Errorf("a bundle of %d bytes took %d bytes of memory, at most %d", len(b), used, limit)
 			}
 			for _, f := range d.Checks[1].Findings {

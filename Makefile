@@ -10,7 +10,7 @@ test: ## every test that needs nothing but Go
 	go test ./...
 
 e2e: ## the longer suites: real peers, then every fuzz target for a while
-	HALLMARK_E2E=1 go test -count=1 -timeout 30m ./test/... && go run ./test/fuzz
+	HALLMARK_E2E=1 go test -count=1 -timeout 30m ./test/... ./pkg/manifest && go run ./test/fuzz
 
 bench: ## ours against peers, in one run; installs the peers that it can
 	go run ./test/bench

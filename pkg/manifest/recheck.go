@@ -12,6 +12,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/hallmark-project/hallmark/pkg/hashing"
 )
@@ -131,8 +132,11 @@ func (l *Listing) relook(e *Entry) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return &ChangedError{e.Name, "is gone"}
 	}
-	if err != nil { // it was looked at before: a folder on the way is another, or a link out of the artifact
+	if leadsElsewhere(err) {
 		return &ChangedError{e.Name, "cannot be reached any more"}
+	}
+	if err != nil {
+		return fmt.Errorf("look at %q again: %w", e.Name, err)
 	}
 	return l.compare(e.Name, e.stamp, info)
 }
@@ -166,4 +170,12 @@ func (l *Listing) relist(ctx context.Context, f folder) error {
 		}
 	}
 	return &ChangedError{path.Join(f.name, f.names[len(names)]), "is gone"}
+}
+
+// leadsElsewhere reports whether a path that was walked before cannot be walked any more, because a folder on it is now
+// a file, a circle of links, or a link out of the artifact. os.Root has no name for the last of its errors.
+func leadsElsewhere(err error) bool {
+	var at *fs.PathError
+	return errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) ||
+		errors.As(err, &at) && at.Err.Error() == "path escapes from parent"
 }

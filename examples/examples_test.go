@@ -1,0 +1,101 @@
+// Package examples runs every example as its README says.
+package examples
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// outputs is what an example's run must show.
+var outputs = map[string][]string{
+	"quickstart": {
+		"$ hallmark keygen trainer", "$ hallmark sign model", "digest-mismatch\n", "exit code 1\n", "untrusted-signer\n",
+		"bytes unread\n", "@sha256:", "$ hallmark pull 127.0.0.1:", "$ diff -r model pulled", "\ndone\n",
+	},
+	"air-gap": {"evidence  2 came along\n", "$ diff -r model serve", "exit code 3\n", "\ndone\n"},
+}
+
+// yeses is how many times an example's run says yes.
+var yeses = map[string]int{"quickstart": 5, "air-gap": 3}
+
+func TestExamplesRun(t *testing.T) {
+	top, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	environment := append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS="+strings.ReplaceAll(os.Getenv("GOFLAGS"), "-race", ""))
+	build := exec.Command("make", "-s", "build")
+	build.Dir, build.Env = top, environment
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("make build: %v\n%s", err, out)
+	}
+	for _, dir := range folders(t) {
+		t.Run(dir, func(t *testing.T) {
+			c := exec.Command(filepath.Join(dir, "run.sh"))
+			c.Env = environment
+			out, err := c.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			if len(outputs[dir]) == 0 {
+				t.Error("nobody says what this example must show")
+			}
+			for _, want := range outputs[dir] {
+				if !strings.Contains(string(out), want) {
+					t.Errorf("its output lacks %q", want)
+				}
+			}
+			if n := strings.Count(string(out), "\nyes "); n != yeses[dir] {
+				t.Errorf("%d times yes, want %d\n%s", n, yeses[dir], out)
+			}
+		})
+	}
+}
+
+// folders are the examples.
+func folders(t *testing.T) []string {
+	t.Helper()
+	scripts, err := filepath.Glob(filepath.Join("*", "run.sh"))
+	if err != nil || len(scripts) < 2 {
+		t.Fatalf("%d examples: %v", len(scripts), err)
+	}
+	for i, s := range scripts {
+		scripts[i] = filepath.Dir(s)
+	}
+	return scripts
+}
+
+// TestReadmesTypeWhatTheScriptsRun holds each README's short list to its script.
+func TestReadmesTypeWhatTheScriptsRun(t *testing.T) {
+	elsewhere := map[string]bool{"hallmark pull oci:layout:v1 pulled --public-key trainer.pub": true} // the script pulls from the registry
+	for _, dir := range folders(t) {
+		readme, script := read(t, filepath.Join(dir, "README.md")), read(t, filepath.Join(dir, "run.sh"))
+		commands := 0
+		for _, line := range strings.Split(readme, "\n") {
+			command, _, _ := strings.Cut(line, " #")
+			command = strings.TrimSpace(command)
+			if !strings.HasPrefix(command, "hallmark ") {
+				continue
+			}
+			commands++
+			if !elsewhere[command] && !strings.Contains(script, "run "+command+"\n") {
+				t.Errorf("%s: the script does not run %q", dir, command)
+			}
+		}
+		if commands < 4 {
+			t.Errorf("%s: the README has %d commands", dir, commands)
+		}
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}

@@ -116,8 +116,8 @@ func reservedFiles() []reserved {
 		{"bundle over two lines", "claims.sig", content(strings.Replace(b, ",", ",\n", 1)), false},
 		{"bundle of 9 MiB", "claims.sig", content(strings.Replace(b, "e30=", strings.Repeat("A", 9<<20), 1)), false},
 		{"claims over cap", "claims.sig", func(at string) error { return sparse(at, maxClaims+1) }, false},
-		{"too many lines", "claims.sig", content(strings.Repeat(`{"mediaType":"`+bundleTypes+`"}`+"\n", maxClaimLines+1)), false},
-		{"as many lines as may be", "claims.sig", content(strings.Repeat(`{"mediaType":"`+bundleTypes+`"}`+"\n", maxClaimLines)), true},
+		{"too many lines", "claims.sig", content(strings.Repeat(`{"mediaType":"`+attestations.BundleMediaType+`"}`+"\n", maxClaimLines+1)), false},
+		{"as many lines as may be", "claims.sig", content(strings.Repeat(`{"mediaType":"`+attestations.BundleMediaType+`"}`+"\n", maxClaimLines)), true},
 		{"claims directory", "claims.sig", func(at string) error { return os.Mkdir(at, 0o755) }, false},
 	}
 }

@@ -98,6 +98,22 @@ func sameResult(a, b Result) bool {
 		(len(a.Sums) == 0 || reflect.DeepEqual(a.Sums, b.Sums))
 }
 
+func sameResults(t *rapid.T, got, want [][]Result) {
+	if len(got) != len(want) {
+		t.Fatalf("results of %d groups, want %d", len(got), len(want))
+	}
+	for g := range want {
+		if len(got[g]) != len(want[g]) {
+			t.Fatalf("group %d: %d results, want %d", g, len(got[g]), len(want[g]))
+		}
+		for i := range want[g] {
+			if !sameResult(got[g][i], want[g][i]) {
+				t.Errorf("group %d, job %d:\n got %v\nwant %v", g, i, got[g][i], want[g][i])
+			}
+		}
+	}
+}
+
 // TestFilesEqualsNaiveHashing draws sizes around the boundaries of buffers and shards, plans, group shapes and numbers of
 // workers, and compares digests, what Tee got, the order in a group, and progress with what they should be.
 func TestFilesEqualsNaiveHashing(t *testing.T) {
@@ -143,18 +159,8 @@ func TestFilesEqualsNaiveHashing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(got) != len(want) {
-			t.Fatalf("results of %d groups, want %d", len(got), len(want))
-		}
+		sameResults(t, got, want)
 		for g := range want {
-			if len(got[g]) != len(want[g]) {
-				t.Fatalf("group %d: %d results, want %d", g, len(got[g]), len(want[g]))
-			}
-			for i := range want[g] {
-				if !sameResult(got[g][i], want[g][i]) {
-					t.Errorf("group %d, job %d:\n got %v\nwant %v", g, i, got[g][i], want[g][i])
-				}
-			}
 			if !bytes.Equal(tees[g].Bytes(), wantTee[g]) {
 				t.Errorf("group %d: tee got other bytes than the files have", g)
 			}
@@ -251,58 +257,64 @@ func TestFilesRefusesPlansAndJobsThatCannotBeDone(t *testing.T) {
 	}
 }
 
+var errMine = errors.New("my own error")
+
+// faults are what can go wrong with a file, and the error that says so.
+var faults = map[string]struct {
+	want error
+	make func(Job) Job
+}{
+	"none":               {nil, func(j Job) Job { return j }},
+	"truncated":          {ErrChanged, func(j Job) Job { j.Size++; return j }},
+	"far shorter":        {ErrChanged, func(j Job) Job { j.Size *= 3; return j }},
+	"grown":              {ErrChanged, func(j Job) Job { j.Size--; return j }},
+	"open":               {errMine, func(j Job) Job { j.Open = func() (*os.File, error) { return nil, errMine }; return j }},
+	"check":              {errMine, func(j Job) Job { j.Check = func(*os.File) error { return errMine }; return j }},
+	"open gives nothing": {errNoFile, func(j Job) Job { j.Open = func() (*os.File, error) { return nil, nil }; return j }},
+	"closed": {os.ErrClosed, func(j Job) Job {
+		open := j.Open
+		j.Open = func() (*os.File, error) {
+			f, err := open()
+			return f, errors.Join(err, f.Close())
+		}
+		return j
+	}},
+	"grown while read": {ErrChanged, func(j Job) Job {
+		open, path := j.Open, ""
+		j.Open = func() (*os.File, error) {
+			f, err := open()
+			if err == nil {
+				path = f.Name()
+			}
+			return f, err
+		}
+		j.Tee = writerFunc(func(p []byte) (int, error) { return len(p), os.Truncate(path, j.Size+1) })
+		return j
+	}},
+	"tee":       {errMine, func(j Job) Job { j.Tee = writerFunc(func([]byte) (int, error) { return 0, errMine }); return j }},
+	"short tee": {io.ErrShortWrite, func(j Job) Job { j.Tee = writerFunc(func(p []byte) (int, error) { return len(p) - 1, nil }); return j }},
+}
+
+// ways are those in which a file is read.
+var ways = map[string]struct {
+	size    int
+	workers int
+	plan    Plan
+}{
+	"small":               {1000, 2, Plan{}},
+	"one core":            {2 * worthwhile, 1, Plan{}},
+	"read ahead":          {2 * worthwhile, 2, Plan{}},
+	"two digests":         {2 * worthwhile, 4, Plan{ShardSize: chunk, SHA256: true}},
+	"shards by many":      {2*takeAtOnce + 1, 3, Plan{ShardSize: chunk}},
+	"large shards":        {2*worthwhile + 1, 2, Plan{ShardSize: worthwhile}},
+	"shards by one":       {2*takeAtOnce + 1, 1, Plan{ShardSize: chunk}},
+	"blake3 and whole":    {2 * worthwhile, 3, Plan{Algorithm: BLAKE3, SHA256: true}},
+	"blake2b, many cores": {2 * worthwhile, 8, Plan{Algorithm: BLAKE2b, SHA256: true}},
+}
+
 // TestFilesNamesTheFault gives every kind of fault to every way in which a file is read: alone in one chunk, with lanes,
 // by shards, and beside others in a group.
 func TestFilesNamesTheFault(t *testing.T) {
-	errMine := errors.New("my own error")
-	faults := map[string]struct {
-		want error
-		make func(Job) Job
-	}{
-		"none":        {nil, func(j Job) Job { return j }},
-		"truncated":   {ErrChanged, func(j Job) Job { j.Size++; return j }},
-		"far shorter": {ErrChanged, func(j Job) Job { j.Size *= 3; return j }},
-		"grown":       {ErrChanged, func(j Job) Job { j.Size--; return j }},
-		"open":        {errMine, func(j Job) Job { j.Open = func() (*os.File, error) { return nil, errMine }; return j }},
-		"check":       {errMine, func(j Job) Job { j.Check = func(*os.File) error { return errMine }; return j }},
-		"closed": {os.ErrClosed, func(j Job) Job {
-			open := j.Open
-			j.Open = func() (*os.File, error) {
-				f, err := open()
-				return f, errors.Join(err, f.Close())
-			}
-			return j
-		}},
-		"grown while read": {ErrChanged, func(j Job) Job {
-			open, path := j.Open, ""
-			j.Open = func() (*os.File, error) {
-				f, err := open()
-				if err == nil {
-					path = f.Name()
-				}
-				return f, err
-			}
-			j.Tee = writerFunc(func(p []byte) (int, error) { return len(p), os.Truncate(path, j.Size+1) })
-			return j
-		}},
-		"tee":       {errMine, func(j Job) Job { j.Tee = writerFunc(func([]byte) (int, error) { return 0, errMine }); return j }},
-		"short tee": {io.ErrShortWrite, func(j Job) Job { j.Tee = writerFunc(func(p []byte) (int, error) { return len(p) - 1, nil }); return j }},
-	}
-	ways := map[string]struct {
-		size    int
-		workers int
-		plan    Plan
-	}{
-		"small":               {1000, 2, Plan{}},
-		"one core":            {2 * worthwhile, 1, Plan{}},
-		"read ahead":          {2 * worthwhile, 2, Plan{}},
-		"two digests":         {2 * worthwhile, 4, Plan{ShardSize: chunk, SHA256: true}},
-		"shards by many":      {2*takeAtOnce + 1, 3, Plan{ShardSize: chunk}},
-		"large shards":        {2*worthwhile + 1, 2, Plan{ShardSize: worthwhile}},
-		"shards by one":       {2*takeAtOnce + 1, 1, Plan{ShardSize: chunk}},
-		"blake3 and whole":    {2 * worthwhile, 3, Plan{Algorithm: BLAKE3, SHA256: true}},
-		"blake2b, many cores": {2 * worthwhile, 8, Plan{Algorithm: BLAKE2b, SHA256: true}},
-	}
 	for way, w := range ways {
 		data := random(w.size)
 		for fault, f := range faults {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	//lint:ignore SA1019 a key of this kind has to be refused
 	"crypto/dsa" //nolint:staticcheck // to see it refused
 	"crypto/ecdsa"
 	"crypto/ed25519"

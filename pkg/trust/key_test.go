@@ -3,6 +3,7 @@ package trust
 import (
 	"bytes"
 	"crypto"
+	//lint:ignore SA1019 a key of this kind has to be refused
 	"crypto/dsa" //nolint:staticcheck // to see it refused
 	"crypto/ecdh"
 	"crypto/ecdsa"

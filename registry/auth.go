@@ -28,28 +28,41 @@ type authorizer struct {
 	scope    string // repository:NAME
 
 	mu      sync.Mutex
-	headers [2]string // for reading, for pushing
+	headers map[access]string
 }
 
-func slot(push bool) int {
-	if push {
-		return 1
-	}
-	return 0
+// access is what a request needs the right to. The zero access is reading.
+type access struct {
+	push bool
+	from string // a repository of the same registry, to be read too
 }
 
 // header returns what is known so far; it may be empty.
-func (a *authorizer) header(push bool) string {
+func (a *authorizer) header(to access) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.headers[slot(push)]
+	return a.headers[to]
 }
 
+// scopes are what a token for the access must be good for.
+func (a *authorizer) scopes(to access) []string {
+	scopes := []string{a.scope + ":pull"}
+	if to.push {
+		scopes[0] += ",push"
+	}
+	if to.from != "" {
+		scopes = append(scopes, scopeOf(to.from)+":pull")
+	}
+	return scopes
+}
+
+func scopeOf(repository string) string { return "repository:" + repository }
+
 // renew meets a 401 that the header used got, and reports whether trying again may help.
-func (a *authorizer) renew(ctx context.Context, c *client, base *url.URL, push bool, used string, challenges []string) (bool, error) {
+func (a *authorizer) renew(ctx context.Context, c *client, base *url.URL, to access, used string, challenges []string) (bool, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if now := a.headers[slot(push)]; now != used {
+	if now := a.headers[to]; now != used {
 		return true, nil // another request has done it meanwhile
 	}
 	asked, ok := pickChallenge(challenges)
@@ -67,7 +80,7 @@ func (a *authorizer) renew(ctx context.Context, c *client, base *url.URL, push b
 	case asked.scheme == "basic":
 		next = basic(credentials)
 	default:
-		token, err := a.token(ctx, c, base, push, asked, credentials)
+		token, err := a.token(ctx, c, base, to, asked, credentials)
 		if err != nil {
 			return false, err
 		}
@@ -77,7 +90,10 @@ func (a *authorizer) renew(ctx context.Context, c *client, base *url.URL, push b
 	if next == "" || (next == used && asked.scheme == "basic") {
 		return false, nil
 	}
-	a.headers[slot(push)] = next
+	if a.headers == nil {
+		a.headers = map[access]string{}
+	}
+	a.headers[to] = next
 	return true, nil
 }
 
@@ -104,7 +120,7 @@ func basic(c *authn.AuthConfig) string {
 }
 
 // token fetches a token for the repository from the service that the challenge names.
-func (a *authorizer) token(ctx context.Context, c *client, base *url.URL, push bool, asked challenge, credentials *authn.AuthConfig) (string, error) {
+func (a *authorizer) token(ctx context.Context, c *client, base *url.URL, to access, asked challenge, credentials *authn.AuthConfig) (string, error) {
 	realm, err := url.Parse(asked.parameters["realm"])
 	if err != nil || realm.Host == "" || realm.User != nil {
 		return "", fmt.Errorf("token service %q is no address", asked.parameters["realm"])
@@ -112,16 +128,14 @@ func (a *authorizer) token(ctx context.Context, c *client, base *url.URL, push b
 	if err := c.checkRealm(base, realm); err != nil {
 		return "", err
 	}
-	actions := ":pull"
-	if push {
-		actions = ":pull,push"
-	}
-	values := url.Values{"scope": {a.scope + actions}}
+	scopes := a.scopes(to)
+	values := url.Values{"scope": scopes}
 	if s := asked.parameters["service"]; s != "" {
 		values.Set("service", s)
 	}
 	r, authorization := call{method: http.MethodGet}, basic(credentials)
 	if credentials.IdentityToken != "" {
+		values.Set("scope", strings.Join(scopes, " ")) // OAuth 2 has one, with blanks in it
 		values.Set("grant_type", "refresh_token")
 		values.Set("refresh_token", credentials.IdentityToken)
 		values.Set("client_id", "hallmark")

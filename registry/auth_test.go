@@ -164,7 +164,7 @@ func TestRedirectsGetNoCredentials(t *testing.T) {
 
 	f.set(answer("GET /v2/team/chat/blobs/", toStorage))
 	reader := open(t, ref, keys)
-	if _, err := reader.Resolve(ctx, ref); err != nil || reader.store.(*remote).client.auth.header(false) == "" {
+	if _, err := reader.Resolve(ctx, ref); err != nil || reader.store.(*remote).client.auth.header(access{}) == "" {
 		t.Fatalf("no token that could leak (%v)", err)
 	}
 	if err := reader.Pull(ctx, c, filepath.Join(t.TempDir(), "out"), PullOptions{}); err != nil {
@@ -210,7 +210,8 @@ func TestRedirectsThatAreNotFollowed(t *testing.T) {
 	for location, allowed := range map[string]bool{
 		"https://storage.example/x": true, "/other": true, "https://registry.example/y": true, "https://10.0.0.1/x": true,
 		"http://storage.example/x": false, "https://127.0.0.1/x": false, "https://localhost/x": false, "https://169.254.169.254/x": false,
-		"https://[::1]/x": false, "https://[::ffff:127.0.0.1]/x": false, "https://u:p@storage.example/x": false, "": false, "ftp://storage.example/x": false, "https://0.0.0.0/": false,
+		"https://[::1]/x": false, "https://[::ffff:127.0.0.1]/x": false, "https://LOCALHOST/x": false, "https://a.localhost./x": false, "https://127.1/x": false,
+		"https://2130706433/x": false, "https://0x7f.0.0.1/x": false, "https://0177.0.0.1./x": false, "https://1.2.3.4./x": true, "https://u:p@storage.example/x": false, "": false, "ftp://storage.example/x": false, "https://0.0.0.0/": false,
 	} {
 		if _, err := c.follow(base, base, location); (err == nil) != allowed {
 			t.Errorf("%s: %v", location, err)

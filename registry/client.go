@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,7 @@ import (
 // Caps on what one answer may make the client do.
 const (
 	maxRedirects   = 5
+	maxRenewals    = 3       // of a token, for one request: others may have used up the first one meanwhile
 	maxErrorDetail = 8 << 10 // bytes of an error's body
 	// stepBytes must move within one timeout: a transfer that trickles is a transfer that hangs.
 	stepBytes = 64 << 10
@@ -28,14 +30,17 @@ const (
 // client speaks HTTP with one registry. Requests go to that registry alone; only where a call says so (blobs) is a
 // redirect to another host followed, and then without credentials.
 type client struct {
-	http    *http.Client // follows no redirect of its own
+	home    *http.Client // for the registry's host; follows no redirect of its own
+	away    *http.Client // for all others
 	host    string
 	plain   bool // plain HTTP is allowed with this host
 	timeout time.Duration
 	auth    *authorizer
+	patience
 
-	mu     sync.Mutex
-	scheme string // empty until known
+	reached atomic.Bool // there was an answer
+	mu      sync.Mutex
+	scheme  string // empty until known
 }
 
 // call is one request.
@@ -45,35 +50,36 @@ type call struct {
 	header    http.Header
 	body      func() (io.ReadCloser, error) // nil: none; may be called again
 	size      int64                         // of the body
-	push      bool                          // needs more than the right to read
-	elsewhere bool                          // GET and HEAD: may be answered by another host
+	access    access
+	elsewhere bool // GET and HEAD: may be answered by another host
 }
 
 // do sends c and returns the answer, whatever its status but 401 with a challenge that can be met and redirects. The
-// caller closes the body. An answer that does not move within the timeout is an ErrTimeout.
+// caller closes the body. An answer that does not move within the timeout is an ErrTimeout. Nothing is retried here: only
+// the caller knows where to begin again.
 func (c *client) do(ctx context.Context, r call) (*http.Response, error) {
 	base, err := c.base(ctx)
 	if err != nil {
 		return nil, err
 	}
 	target := base.ResolveReference(r.url)
-	for redirects, renewed := 0, false; ; {
+	for redirects, renewals := 0, 0; ; {
 		home := sameOrigin(base, target)
 		if !home && (!r.elsewhere || redirects == 0) {
 			return nil, fmt.Errorf("registry leads to another host, %q: not followed", target.Host)
 		}
 		used := ""
 		if home {
-			used = c.auth.header(r.push)
+			used = c.auth.header(r.access)
 		}
 		resp, err := c.send(ctx, r, target, used)
 		if err != nil {
 			return nil, err
 		}
 		switch {
-		case resp.StatusCode == http.StatusUnauthorized && home && !renewed:
-			renewed = true
-			again, err := c.auth.renew(ctx, c, base, r.push, used, resp.Header.Values("WWW-Authenticate"))
+		case resp.StatusCode == http.StatusUnauthorized && home && renewals < maxRenewals:
+			renewals++
+			again, err := c.auth.renew(ctx, c, base, r.access, used, resp.Header.Values("WWW-Authenticate"))
 			if err != nil {
 				drain(resp)
 				return nil, err
@@ -126,14 +132,23 @@ func (c *client) send(ctx context.Context, r call, target *url.URL, authorizatio
 	if authorization != "" {
 		req.Header.Set("Authorization", authorization)
 	}
-	resp, err := c.http.Do(req)
+	resp, err := c.to(target).Do(req)
 	if err != nil {
 		defer w.stop()
-		return nil, w.explain(err)
+		return nil, w.explain(interrupted(err, c.reached.Load()))
 	}
+	c.reached.Store(true)
 	w.moved(stepBytes)
 	resp.Body = &watched{ReadCloser: resp.Body, w: w, last: true}
 	return resp, nil
+}
+
+// to returns the client for a host.
+func (c *client) to(target *url.URL) *http.Client {
+	if strings.EqualFold(target.Hostname(), (&url.URL{Host: c.host}).Hostname()) {
+		return c.home
+	}
+	return c.away
 }
 
 // follow returns where a redirect leads, unless nobody should go there.
@@ -187,6 +202,7 @@ func (c *client) probe(ctx context.Context) error {
 
 // isLoopback reports whether a host without its port is this machine.
 func isLoopback(host string) bool {
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return true
 	}
@@ -194,10 +210,19 @@ func isLoopback(host string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// isInside reports whether a host is this machine or on its link, where cloud providers keep their metadata.
+// isInside reports whether a host is this machine or on its link, where cloud providers keep their metadata. A host that
+// ends in a number and is no address as Go writes it may be one as C does (0x7f.1, 2130706433): nobody needs those, so
+// they count as inside.
 func isInside(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return isLoopback(host) || (err == nil && (ip.Unmap().IsLinkLocalUnicast() || ip.Unmap().IsUnspecified()))
+	host = strings.TrimSuffix(host, ".")
+	if ip, err := netip.ParseAddr(host); err == nil {
+		ip = ip.Unmap()
+		return ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified()
+	}
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	_, err := strconv.ParseUint(last, 0, 64)
+	digits := last != "" && strings.Trim(last, "0123456789") == ""
+	return isLoopback(host) || err == nil || digits
 }
 
 func sameOrigin(a, b *url.URL) bool {
@@ -231,7 +256,7 @@ func drain(resp *http.Response) {
 // refusal turns an answer of another status than was wanted into an error, and ends it.
 func refusal(resp *http.Response) error {
 	defer resp.Body.Close()
-	e := &StatusError{Code: resp.StatusCode}
+	e := &StatusError{Code: resp.StatusCode, RetryAfter: retryAfter(resp.Header)}
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorDetail))
 	if err != nil {
 		return e

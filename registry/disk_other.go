@@ -16,3 +16,11 @@ const noFollow = 0
 func lockDirectory(_ context.Context, root *os.Root) (unlock func(), err error) {
 	return nil, fmt.Errorf("lock directory %q: %w", root.Name(), errors.ErrUnsupported)
 }
+
+// tryLockDirectory is not to be had here.
+func tryLockDirectory(root *os.Root) (unlock func(), err error) {
+	return nil, fmt.Errorf("lock directory %q: %w", root.Name(), errors.ErrUnsupported)
+}
+
+// checkOwn knows no owners here.
+func checkOwn(os.FileInfo) error { return nil }

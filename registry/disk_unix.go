@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -44,4 +45,42 @@ func lockDirectory(ctx context.Context, root *os.Root) (unlock func(), err error
 		case <-timer.C:
 		}
 	}
+}
+
+// tryLockDirectory is lockDirectory without waiting: a lock that somebody has is an ErrBusy.
+func tryLockDirectory(root *os.Root) (unlock func(), err error) {
+	d, err := root.Open(".")
+	if err != nil {
+		return nil, fmt.Errorf("lock directory %q: %w", root.Name(), err)
+	}
+	for {
+		err = unix.Flock(int(d.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = ErrBusy
+	}
+	if err != nil {
+		_ = d.Close()
+		return nil, fmt.Errorf("lock directory %q: %w", root.Name(), err)
+	}
+	return func() { _ = d.Close() }, nil
+}
+
+// checkOwn returns an error unless a directory is this user's and nobody else can write to it. In a directory where
+// everybody can make things, another user could have made it, to exchange what was checked before it gets its name.
+func checkOwn(info os.FileInfo) error {
+	s, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	if int(s.Uid) != os.Geteuid() {
+		return errors.New("it belongs to another user")
+	}
+	if info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("others may write to it (mode %s)", info.Mode())
+	}
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/hallmark-project/hallmark/pkg/hashing"
 	"github.com/hallmark-project/hallmark/pkg/policy"
@@ -59,14 +60,18 @@ var errInterrupted = errors.New("connection interrupted")
 
 // StatusError is an answer of a registry that says no.
 type StatusError struct {
-	Code   int    // HTTP status
-	Detail string // the registry's own words, quoted; may be empty
+	Code       int           // HTTP status
+	Detail     string        // the registry's own words, quoted; may be empty
+	RetryAfter time.Duration // what the registry asks to wait; 0: nothing
 }
 
 func (e *StatusError) Error() string {
 	text := fmt.Sprintf("registry answered %d %s", e.Code, http.StatusText(e.Code))
 	if e.Detail != "" {
 		text += ": " + e.Detail
+	}
+	if e.RetryAfter > 0 {
+		text += fmt.Sprintf(" (try again after %s)", e.RetryAfter)
 	}
 	return text
 }
@@ -86,4 +91,10 @@ func doing(err error, format string, args ...any) error {
 
 func tooLarge(what string, limit int64) error {
 	return fmt.Errorf("%w: %s, at most %d are read", ErrTooLarge, what, limit)
+}
+
+// isRefusal reports whether a registry answered, and said no.
+func isRefusal(err error) bool {
+	var status *StatusError
+	return errors.As(err, &status)
 }

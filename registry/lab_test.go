@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -42,8 +43,10 @@ func places() []place {
 }
 
 func quiet(o ...ggcr.Option) http.Handler {
-	return ggcr.New(append(o, ggcr.Logger(log.New(io.Discard, "", 0)))...)
+	return ggcr.New(append(o, ggcr.Logger(silent()))...)
 }
+
+func silent() *log.Logger { return log.New(io.Discard, "", 0) }
 
 // serve runs a registry on loopback and returns a reference into it.
 func serve(t *testing.T, h http.Handler) Ref {
@@ -124,6 +127,9 @@ func open(t *testing.T, ref Ref, o Options) *Repo {
 	t.Helper()
 	if o.Keychain == nil {
 		o.Keychain = anonymous{}
+	}
+	if o.Wait == nil {
+		o.Wait = func(ctx context.Context, _ time.Duration) error { return context.Cause(ctx) }
 	}
 	r, err := Open(ref, o)
 	if err != nil {

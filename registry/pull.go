@@ -1,20 +1,24 @@
 package registry
 
 import (
+	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/hallmark-project/hallmark/pkg/hashing"
 	"github.com/hallmark-project/hallmark/pkg/manifest"
 )
 
@@ -28,17 +32,21 @@ type PullOptions struct {
 	// opened; they appear together with the files.
 	Signature []byte
 	Claims    [][]byte
-	Workers   int                     // layers at the same time; 0: 4
-	Progress  func(done, total int64) // bytes of layers; nil: none; one call at a time
+	Workers   int                     // transfers at the same time, of layers or of parts of large ones; 0: 4
+	Progress  func(done, total int64) // bytes of layers, equal ones once; nil: none; one call at a time
+	Events    func(Event)             // what happens to each layer; nil: none; one call at a time, Progress's included
 }
 
 // Pull writes the artifact's files to dir, which must not exist yet or be an empty directory; its parent must exist.
 //
-// Everything is first written beside dir, under a name that begins with a dot and is removed again if anything goes
-// wrong. Digests are checked while writing; files are created exclusively, with modes 0644 and 0755 as far as the umask
-// lets them, and nothing else is taken over from the registry; where two names meet in the file system, that is an
-// error. dir gets its name when all is right, at once. Pull does not sync to the disk: after a crash of the machine,
-// verify.
+// Everything is first written beside dir, to DIR.partial, which two pulls never share: the second is an ErrBusy. Digests
+// are checked while writing; files are created exclusively, with modes 0644 and 0755 as far as the umask lets them, and
+// nothing else is taken over from the registry; where two names meet in the file system, that is an error. dir gets its
+// name when all is right, at once. Pull does not sync to the disk: after a crash of the machine, verify.
+//
+// A pull that was interrupted, killed, or failed for a reason that may pass leaves DIR.partial behind, if there is
+// enough in it to go on with, and the next pull to dir does; the error is then a *PartialError. What lies there is read
+// again and counts only if it has the right digest. After any other error nothing is left.
 func (r *Repo) Pull(ctx context.Context, c *manifest.Canonical, dir string, o PullOptions) error {
 	if c == nil || len(c.Layers) == 0 {
 		return errors.New("pull: no artifact")
@@ -58,31 +66,40 @@ func (r *Repo) pull(ctx context.Context, c *manifest.Canonical, dir string, o Pu
 	if err != nil {
 		return err
 	}
-	partial := filepath.Join(filepath.Dir(dir), "."+filepath.Base(dir)+".partial-"+rand.Text())
-	if err := os.Mkdir(partial, 0o755); err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.RemoveAll(partial)
-		}
-	}()
-	root, err := os.OpenRoot(partial)
+	into, err := openPartial(dir)
 	if err != nil {
 		return err
 	}
-	defer root.Close()
-	p := &puller{repo: r, root: root, expected: expected, meter: newMeter(o.Progress)}
-	if err := p.layers(ctx, c.Layers, o.Workers); err != nil {
-		return err
+	defer into.close()
+	p := newPuller(r, into, expected, c.Layers, o)
+	err = p.layers(ctx)
+	if err == nil {
+		err = expected.complete()
 	}
-	if err := expected.complete(); err != nil {
-		return err
+	if err == nil {
+		err = p.evidence(o)
 	}
-	if err := p.evidence(o); err != nil {
-		return err
+	keep := err != nil && mayPass(err)
+	if err == nil {
+		err = nameTarget(filepath.Join(into.path, partialFiles), dir)
+		keep = err != nil // nothing is wrong with what came
 	}
-	return nameTarget(partial, dir)
+	if kept := into.bytes(); keep && kept >= worthKeeping {
+		return &PartialError{Dir: into.path, Bytes: kept, Err: err}
+	}
+	return errors.Join(err, into.remove())
+}
+
+// mayPass reports whether pulling the same artifact again may succeed where it failed with err. What a registry sends
+// under a wrong digest it may send right another time, or another registry may.
+func mayPass(err error) bool {
+	var transfer *url.Error
+	for _, kind := range []error{context.Canceled, context.DeadlineExceeded, errInterrupted, errPart, ErrTimeout, ErrNotFound, ErrDigest, syscall.ENOSPC, syscall.EDQUOT, syscall.EIO} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return isRefusal(err) || errors.As(err, &transfer)
 }
 
 // checkTarget reports whether an empty directory lies at dir. Anything else there is an ErrExists.
@@ -125,22 +142,57 @@ func nameTarget(partial, dir string) error {
 // puller writes one artifact below root.
 type puller struct {
 	repo     *Repo
-	root     *os.Root
+	partial  *partial
+	root     *os.Root // of the artifact's files
 	expected *expectation
 	meter    *meter
 	made     sync.Map // directories that were made, as far as is known
+
+	wanted  []wanted
+	workers int
+	streams chan struct{}   // one for each transfer at the same time
+	found   map[string]bool // files that are there from another time
+	large   atomic.Int64    // large layers that are not finished
 }
 
-func (p *puller) layers(ctx context.Context, layers []manifest.Layer, workers int) error {
-	if workers <= 0 {
-		workers = defaultWorkers
+// wanted is a layer, and every name that its bytes go by: files with equal bytes are fetched once.
+type wanted struct {
+	manifest.Layer
+	names []string
+}
+
+func newPuller(r *Repo, into *partial, expected *expectation, layers []manifest.Layer, o PullOptions) *puller {
+	p := &puller{repo: r, partial: into, root: into.files, expected: expected, meter: newMeter(o.Progress), workers: o.Workers}
+	if p.workers <= 0 {
+		p.workers = defaultWorkers
 	}
+	p.streams = make(chan struct{}, p.workers)
+	p.meter.events = o.Events
+	at := map[hashing.Sum]int{}
 	for _, l := range layers {
+		if i, twice := at[l.Digest]; twice && l.Pack == p.wanted[i].Pack {
+			p.wanted[i].names = append(p.wanted[i].names, l.Name)
+			continue
+		}
+		at[l.Digest] = len(p.wanted)
+		p.wanted = append(p.wanted, wanted{l, []string{l.Name}})
 		p.meter.total += l.Size
+		if isLarge(l.Size) {
+			p.large.Add(1)
+		}
+	}
+	// The large ones take longest, so they begin first.
+	slices.SortStableFunc(p.wanted, func(a, b wanted) int { return cmp.Compare(b.Size, a.Size) })
+	return p
+}
+
+func (p *puller) layers(ctx context.Context) error {
+	if err := p.sweep(); err != nil {
+		return err
 	}
 	work, inner := errgroup.WithContext(ctx)
-	work.SetLimit(workers)
-	for _, l := range layers {
+	work.SetLimit(p.workers)
+	for _, l := range p.wanted {
 		work.Go(func() error {
 			if inner.Err() != nil {
 				return context.Cause(inner)
@@ -151,37 +203,54 @@ func (p *puller) layers(ctx context.Context, layers []manifest.Layer, workers in
 	return work.Wait()
 }
 
-// layer fetches one layer and writes the file, or files, that it is.
-func (p *puller) layer(ctx context.Context, l manifest.Layer) error {
+// sweep leaves of an earlier pull what may belong to this artifact.
+func (p *puller) sweep() (err error) {
+	names, layers := map[string]bool{}, map[string]bool{}
+	for _, l := range p.wanted {
+		layers[l.Digest.Hex()] = true
+		if !l.Pack {
+			for _, n := range l.names {
+				names[n] = true
+			}
+			continue
+		}
+		for _, f := range p.partial.packed(l.Digest) {
+			names[f.Name] = true
+		}
+	}
+	p.found, err = p.partial.sweep(func(name string) bool { return names[name] }, layers)
+	return err
+}
+
+// layer fetches one layer and writes the file, or files, that it is, unless they are there from another time.
+func (p *puller) layer(ctx context.Context, l wanted) error {
 	d := Descriptor{l.MediaType, l.Digest.String(), l.Size}
-	if l.Size == 0 { // nothing has to be fetched to have nothing, if that is what was named
-		if err := checkSum(nil, d.Digest); err != nil {
-			return err
-		}
-		f, err := p.create(l.Name)
-		if err != nil {
-			return err
-		}
-		return f.Close()
+	g := p.meter.layer(l.Name, d)
+	ctx = observing(ctx, g.retrying)
+	g.is(EventStart)
+	if isLarge(l.Size) {
+		defer p.large.Add(-1)
 	}
-	from, err := p.repo.store.openBlob(ctx, d)
-	if err != nil {
-		return err
-	}
-	defer from.Close()
-	checked := newCheckedReader(from, d.Digest, d.Size)
+	var err error
 	if l.Pack {
-		return p.unpack(ctx, &metered{io.NopCloser(checked), p.meter}, l)
+		err = p.pack(ctx, l.Layer, d, g)
+	} else {
+		err = p.file(ctx, l, d, g)
 	}
-	f, err := p.create(l.Name)
-	if err != nil {
-		return err
-	}
-	_, err = copyBytes(ctx, f, checked, p.meter.moved)
-	if closed := f.Close(); err == nil {
-		err = closed
+	if err == nil {
+		g.finish()
 	}
 	return err
+}
+
+// stream waits until another transfer may begin, and returns what ends it.
+func (p *puller) stream(ctx context.Context) (end func(), err error) {
+	select {
+	case p.streams <- struct{}{}:
+		return func() { <-p.streams }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // create makes a file that was not there, and the directories above it.
@@ -241,87 +310,4 @@ func (p *puller) evidence(o PullOptions) error {
 		lines = append(lines, line)
 	}
 	return write(manifest.ClaimsName, lines...)
-}
-
-// expectation is what must come out, name by name. Where nobody said what packs hold, their members are free.
-type expectation struct {
-	mu    sync.Mutex
-	files map[string]manifest.File // still to come
-	free  bool
-	count int
-}
-
-// newExpectation holds the layers against the signed list, before anything is fetched.
-func newExpectation(c *manifest.Canonical, signed []manifest.File) (*expectation, error) {
-	e := &expectation{files: map[string]manifest.File{}}
-	packed := false
-	var named []manifest.File
-	for _, l := range c.Layers {
-		switch {
-		case !l.Pack:
-			named = append(named, manifest.File{Name: l.Name, Size: l.Size, SHA256: l.Digest})
-		case len(l.Files) > 0:
-			packed = true
-			named = append(named, l.Files...)
-		default:
-			packed, e.free = true, signed == nil
-		}
-	}
-	if signed == nil {
-		signed = named
-	}
-	for _, f := range signed {
-		if _, twice := e.files[f.Name]; twice {
-			return nil, fmt.Errorf("file %q is listed twice", f.Name)
-		}
-		e.files[f.Name] = f
-	}
-	for _, f := range named {
-		if want, ok := e.files[f.Name]; !ok || !same(want, f) {
-			return nil, fmt.Errorf("file %q is not the signed one", f.Name)
-		}
-	}
-	if !packed && len(named) != len(e.files) {
-		return nil, fmt.Errorf("%d files are signed, %d are there", len(e.files), len(named))
-	}
-	for _, l := range c.Layers { // their digests are checked as layers
-		if !l.Pack {
-			delete(e.files, l.Name)
-		}
-	}
-	return e, nil
-}
-
-// same reports whether a file is the one that is wanted.
-func same(want, got manifest.File) bool {
-	return want.SHA256 == got.SHA256 && (want.Size < 0 || want.Size == got.Size)
-}
-
-// member accepts a packed file that was written, and reports what is wrong with it.
-func (e *expectation) member(f manifest.File) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.count++; e.count > manifest.MaxFiles {
-		return tooLarge("packed files", manifest.MaxFiles)
-	}
-	if e.free {
-		return nil
-	}
-	want, ok := e.files[f.Name]
-	switch {
-	case !ok:
-		return errors.New("it is not one of the signed files")
-	case !same(want, f):
-		return fmt.Errorf("%w: %s is signed, %s of %d bytes is packed", ErrDigest, want.SHA256, f.SHA256, f.Size)
-	}
-	delete(e.files, f.Name)
-	return nil
-}
-
-// complete reports a file that should have come and did not.
-func (e *expectation) complete() error {
-	for name := range e.files {
-		return fmt.Errorf("file %q is signed and in no pack (%d such files)", name, len(e.files))
-	}
-	return nil
 }

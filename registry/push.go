@@ -7,7 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"sync"
+	"slices"
 	"syscall"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -63,11 +63,16 @@ func (s Files) Open(name string) (io.ReadCloser, error) {
 type PushOptions struct {
 	Workers  int                     // blobs at the same time; 0: 4
 	Progress func(done, total int64) // bytes, those that were there already included; nil: none; one call at a time
+	Events   func(Event)             // what happens to each layer; nil: none; one call at a time, Progress's included
+	// MountFrom names repositories of the same registry, NAME without the host, that may have blobs already. From the
+	// first that has one, the registry is asked to take it; nothing is sent then. Layouts have no other repositories.
+	MountFrom []string
 }
 
 // Push stores the artifact: the blobs that are not there yet, the config, and then the manifest, without a tag. It
 // returns the manifest's digest, which is the artifact ID. A file whose bytes are no longer those of the manifest is an
-// error wrapping hashing.ErrChanged, and nothing is stored under its digest.
+// error wrapping hashing.ErrChanged, and nothing is stored under its digest. A push that was interrupted is completed by
+// pushing again: what arrived as a whole is there.
 func (r *Repo) Push(ctx context.Context, c *manifest.Canonical, src Source, o PushOptions) (string, error) {
 	if c == nil || len(c.Layers) == 0 {
 		return "", errors.New("push: no artifact")
@@ -86,7 +91,12 @@ func (r *Repo) push(ctx context.Context, c *manifest.Canonical, src Source, o Pu
 	if workers <= 0 {
 		workers = defaultWorkers
 	}
+	from, err := r.mountable(o.MountFrom)
+	if err != nil {
+		return err
+	}
 	m := newMeter(o.Progress)
+	m.events = o.Events
 	layers := distinct(c.Layers)
 	for _, l := range layers {
 		m.total += l.Size
@@ -100,7 +110,7 @@ func (r *Repo) push(ctx context.Context, c *manifest.Canonical, src Source, o Pu
 			}
 			d := Descriptor{l.MediaType, l.Digest.String(), l.Size}
 			open := func() (io.ReadCloser, error) { return openLayer(l, src) }
-			return doing(r.pushBlob(inner, d, open, m), "push %q", l.Name)
+			return doing(r.pushLayer(inner, d, open, from, m.layer(l.Name, d)), "push %q", l.Name)
 		})
 	}
 	if err := work.Wait(); err != nil {
@@ -111,29 +121,63 @@ func (r *Repo) push(ctx context.Context, c *manifest.Canonical, src Source, o Pu
 		return doing(err, "push config")
 	}
 	d := Descriptor{ocispec.MediaTypeImageManifest, c.ID, int64(len(c.Manifest))}
-	_, err := r.store.putManifest(ctx, c.Manifest, d, "")
+	_, err = r.store.putManifest(ctx, c.Manifest, d, "")
 	return doing(err, "push manifest")
 }
 
-// pushBlob stores a blob unless it is there.
+// mountable returns the repositories that can be mounted from.
+func (r *Repo) mountable(from []string) ([]string, error) {
+	var others []string
+	for _, f := range from {
+		if !repositoryName.MatchString(f) {
+			return nil, fmt.Errorf("mount from %q: it is no repository's name", f)
+		}
+		if f != r.ref.repository && !slices.Contains(others, f) {
+			others = append(others, f)
+		}
+	}
+	return others, nil
+}
+
+// pushBlob stores a blob that is no layer, unless it is there.
 func (r *Repo) pushBlob(ctx context.Context, d Descriptor, open func() (io.ReadCloser, error), m *meter) error {
+	return r.pushLayer(ctx, d, open, nil, m.layer("", d))
+}
+
+// pushLayer stores a blob unless it is there, or the registry can take it from elsewhere.
+func (r *Repo) pushLayer(ctx context.Context, d Descriptor, open func() (io.ReadCloser, error), from []string, g *gauge) error {
+	ctx = observing(ctx, g.retrying)
+	g.is(EventStart)
 	there, err := r.store.hasBlob(ctx, d)
 	if err != nil {
 		return err
 	}
 	if there {
-		m.moved(d.Size)
+		g.is(EventSkip)
+		g.finish()
 		return nil
 	}
-	err = r.store.putBlob(ctx, d, func() (io.ReadCloser, error) {
+	read := func() (io.ReadCloser, error) {
+		g.begin(0)
 		from, err := open()
 		if err != nil {
 			return nil, err
 		}
-		return &metered{ReadCloser: from, m: m}, nil
-	})
+		return &metered{ReadCloser: from, m: g}, nil
+	}
+	if s, ok := r.store.(mounter); ok && len(from) > 0 {
+		var mounted bool
+		if mounted, err = s.mountBlob(ctx, d, from, read); mounted {
+			g.is(EventMounted)
+		}
+	} else {
+		err = r.store.putBlob(ctx, d, read)
+	}
 	if errors.Is(err, ErrDigest) { // our own bytes, so it is not the registry that lies
 		return fmt.Errorf("%w: %w", hashing.ErrChanged, err)
+	}
+	if err == nil {
+		g.finish()
 	}
 	return err
 }
@@ -159,36 +203,4 @@ func distinct(layers []manifest.Layer) []manifest.Layer {
 		}
 	}
 	return found
-}
-
-// meter adds up what moved.
-type meter struct {
-	mu          sync.Mutex
-	done, total int64
-	report      func(done, total int64)
-}
-
-func newMeter(report func(done, total int64)) *meter { return &meter{report: report} }
-
-func (m *meter) moved(n int64) {
-	if m.report == nil {
-		return
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.done = min(m.done+n, m.total) // what is sent again after a refused login counts once
-	m.report(m.done, m.total)
-}
-
-type metered struct {
-	io.ReadCloser
-	m *meter
-}
-
-func (r *metered) Read(p []byte) (int, error) {
-	n, err := r.ReadCloser.Read(p)
-	if n > 0 {
-		r.m.moved(int64(n))
-	}
-	return n, err
 }

@@ -1,10 +1,8 @@
 package registry
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -29,170 +27,86 @@ func newRemote(ref Ref, o Options) (*remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	transport, keychain := o.Transport, o.Keychain
-	if transport == nil {
-		transport = http.DefaultTransport.(*http.Transport).Clone()
+	home, away, err := newTransports(o)
+	if err != nil {
+		return nil, err
 	}
+	keychain := o.Keychain
 	if keychain == nil {
 		keychain = authn.DefaultKeychain
 	}
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	host := (&url.URL{Host: ref.host}).Hostname()
 	return &remote{
 		path: "/v2/" + ref.repository,
 		client: &client{
-			http: &http.Client{
-				Transport:     transport,
-				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-			},
-			host:    ref.host,
-			plain:   o.InsecureHTTP || isLoopback(host),
-			timeout: o.Timeout,
-			auth:    &authorizer{keychain: keychain, resource: repository, scope: "repository:" + ref.repository},
+			home:     &http.Client{Transport: home, CheckRedirect: stay},
+			away:     &http.Client{Transport: away, CheckRedirect: stay},
+			host:     ref.host,
+			plain:    o.InsecureHTTP || isLoopback(host),
+			timeout:  o.Timeout,
+			auth:     &authorizer{keychain: keychain, resource: repository, scope: scopeOf(ref.repository)},
+			patience: newPatience(o),
 		},
 	}, nil
 }
 
-func (r *remote) close() { r.client.http.CloseIdleConnections() }
+func (r *remote) close() {
+	r.client.home.CloseIdleConnections()
+	r.client.away.CloseIdleConnections()
+}
 
 // under returns an address below the repository's.
 func (r *remote) under(parts ...string) *url.URL {
 	return &url.URL{Path: r.path + "/" + strings.Join(parts, "/")}
 }
 
-func (r *remote) hasBlob(ctx context.Context, d Descriptor) (bool, error) {
-	resp, err := r.client.do(ctx, call{method: http.MethodHead, url: r.under("blobs", d.Digest), elsewhere: true})
-	if err != nil {
-		return false, err
-	}
-	switch {
-	case resp.StatusCode == http.StatusNotFound:
-		drain(resp)
-		return false, nil
-	case resp.StatusCode != http.StatusOK:
-		return false, refusal(resp)
-	}
-	drain(resp)
-	if resp.ContentLength >= 0 && resp.ContentLength != d.Size {
-		return false, fmt.Errorf("%w: registry has %d bytes under %s, not %d", ErrDigest, resp.ContentLength, d.Digest, d.Size)
-	}
-	return true, nil
-}
-
-func (r *remote) openBlob(ctx context.Context, d Descriptor) (io.ReadCloser, error) {
-	resp, err := r.client.do(ctx, call{method: http.MethodGet, url: r.under("blobs", d.Digest), elsewhere: true})
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, refusal(resp)
-	}
-	if resp.ContentLength >= 0 && resp.ContentLength != d.Size {
-		_ = resp.Body.Close()
-		return nil, fmt.Errorf("%w: registry sends %d bytes for %s, not %d", ErrDigest, resp.ContentLength, d.Digest, d.Size)
-	}
-	return resp.Body, nil
-}
-
-// putBlob uploads in one piece (distribution-spec 1.1, POST then PUT). The bytes are checked on their way, and the last
-// of them leave only if all are right.
-func (r *remote) putBlob(ctx context.Context, d Descriptor, open func() (io.ReadCloser, error)) error {
-	resp, err := r.client.do(ctx, call{method: http.MethodPost, url: r.under("blobs", "uploads", ""), push: true})
-	if err != nil {
-		return err
-	}
-	if resp.StatusCode != http.StatusAccepted {
-		return refusal(resp)
-	}
-	drain(resp)
-	target, err := resp.Request.URL.Parse(resp.Header.Get("Location"))
-	if err != nil || resp.Header.Get("Location") == "" {
-		return fmt.Errorf("registry opens an upload at %q, which is no address", resp.Header.Get("Location"))
-	}
-	query := target.Query()
-	query.Set("digest", d.Digest)
-	target.RawQuery = query.Encode()
-
-	var sent *checkedReader
-	put := call{
-		method: http.MethodPut, url: target, push: true, size: d.Size,
-		header: http.Header{"Content-Type": {"application/octet-stream"}},
-		body: func() (io.ReadCloser, error) {
-			from, err := open()
-			if err != nil {
-				return nil, err
-			}
-			sent = newCheckedReader(from, d.Digest, d.Size)
-			return checkedBody{sent, from}, nil
-		},
-	}
-	if d.Size == 0 { // no body is sent, so nothing would look at it
-		if err := checkSum(nil, d.Digest); err != nil {
+func (r *remote) manifest(ctx context.Context, target string) (raw []byte, mediaType string, err error) {
+	err = r.client.retry(ctx, func() error {
+		resp, err := r.client.do(ctx, call{
+			method: http.MethodGet, url: r.under("manifests", target), header: http.Header{"Accept": manifestTypes},
+		})
+		if err != nil {
 			return err
 		}
-	}
-	resp, err = r.client.do(ctx, put)
-	if sent != nil && sent.failure() != nil { // the cause, where the connection only saw its end
-		if err == nil {
-			drain(resp)
+		if resp.StatusCode != http.StatusOK {
+			return refusal(resp)
 		}
-		return sent.failure()
-	}
-	if err != nil {
+		defer resp.Body.Close()
+		mediaType, _, _ = strings.Cut(resp.Header.Get("Content-Type"), ";")
+		raw, err = readCapped(resp.Body, "manifest", maxManifest)
 		return err
-	}
-	if resp.StatusCode != http.StatusCreated {
-		return refusal(resp)
-	}
-	drain(resp)
-	return nil
-}
-
-type checkedBody struct {
-	io.Reader
-	io.Closer
-}
-
-func (r *remote) manifest(ctx context.Context, target string) ([]byte, string, error) {
-	resp, err := r.client.do(ctx, call{
-		method: http.MethodGet, url: r.under("manifests", target), header: http.Header{"Accept": manifestTypes},
 	})
-	if err != nil {
-		return nil, "", err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, "", refusal(resp)
-	}
-	defer resp.Body.Close()
-	raw, err := readCapped(resp.Body, "manifest", maxManifest)
-	if err != nil {
-		return nil, "", err
-	}
-	mediaType, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
-	return raw, mediaType, nil
+	return raw, mediaType, err
 }
 
-func (r *remote) putManifest(ctx context.Context, raw []byte, d Descriptor, tag string) (bool, error) {
+// putManifest may be done again whatever became of the last time: it stores the same under the same name.
+func (r *remote) putManifest(ctx context.Context, raw []byte, d Descriptor, tag string) (noted bool, err error) {
 	target := d.Digest
 	if tag != "" {
 		target = tag
 	}
-	resp, err := r.client.do(ctx, call{
-		method: http.MethodPut, url: r.under("manifests", target), push: true, size: int64(len(raw)),
-		header: http.Header{"Content-Type": {d.MediaType}},
-		body:   func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil },
+	err = r.client.retry(ctx, func() error {
+		resp, err := r.client.do(ctx, call{
+			method: http.MethodPut, url: r.under("manifests", target), access: access{push: true}, size: int64(len(raw)),
+			header: http.Header{"Content-Type": {d.MediaType}},
+			body:   opener(raw),
+		})
+		if err != nil {
+			return err
+		}
+		if resp.StatusCode != http.StatusCreated {
+			return refusal(resp)
+		}
+		drain(resp)
+		if stored := resp.Header.Get("Docker-Content-Digest"); stored != "" && stored != d.Digest {
+			return fmt.Errorf("%w: registry stored %q, not %s", ErrDigest, stored, d.Digest)
+		}
+		// distribution-spec 1.1, Pushing Manifests with Subject.
+		noted = resp.Header.Get("OCI-Subject") != ""
+		return nil
 	})
-	if err != nil {
-		return false, err
-	}
-	if resp.StatusCode != http.StatusCreated {
-		return false, refusal(resp)
-	}
-	drain(resp)
-	if stored := resp.Header.Get("Docker-Content-Digest"); stored != "" && stored != d.Digest {
-		return false, fmt.Errorf("%w: registry stored %q, not %s", ErrDigest, stored, d.Digest)
-	}
-	// distribution-spec 1.1, Pushing Manifests with Subject.
-	return resp.Header.Get("OCI-Subject") != "", nil
+	return noted, err
 }
 
 func (r *remote) tags(ctx context.Context, prefix string) ([]string, error) {
@@ -274,19 +188,24 @@ func (r *remote) sole(context.Context) (string, error) {
 	return "", fmt.Errorf("reference has no tag and no digest")
 }
 
-// pages reads a list page by page until one has no successor. read ends with false what need not go on.
+// pages reads a list page by page until one has no successor. read ends with false what need not go on; it takes a page
+// whole or not at all, for one that broke off is read again.
 func (r *remote) pages(ctx context.Context, at *url.URL, limit int, read func(page int, resp *http.Response) (bool, error)) error {
 	seen := map[string]bool{}
 	for page := range limit {
-		resp, err := r.client.do(ctx, call{method: http.MethodGet, url: at})
-		if err == nil {
-			var more bool
-			if more, err = read(page, resp); err == nil && !more {
-				return nil
+		var resp *http.Response
+		more := false
+		err := r.client.retry(ctx, func() (err error) {
+			if resp, err = r.client.do(ctx, call{method: http.MethodGet, url: at}); err == nil {
+				more, err = read(page, resp)
 			}
-		}
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("page %d: %w", page+1, err)
+		}
+		if !more {
+			return nil
 		}
 		next, ok := nextPage(resp.Header.Values("Link"))
 		if !ok {

@@ -22,6 +22,16 @@ type Options struct {
 	Transport    http.RoundTripper // nil: the standard one
 	Timeout      time.Duration     // for a network step that does not move; 0: 2 minutes; layouts have none
 	Offline      bool              // never use the network: opening a registry is an ErrOffline
+
+	RegistryCA        string // file of certificates in PEM that are trusted for TLS, besides the machine's; empty: none
+	ClientCertificate string // file of a certificate in PEM, and its chain, that the registry is shown; empty: none
+	ClientKey         string // file of that certificate's private key in PEM, not encrypted
+
+	// Retries is how often a request is made again, and a transfer taken up again, while nothing moves: after a broken
+	// connection, and after the answers 429, 500, 502, 503 and 504. 0: 5 times; negative: never.
+	Retries int
+	// Wait waits before a retry, or until ctx ends, whose cause it then returns. nil: by the clock.
+	Wait func(ctx context.Context, d time.Duration) error
 }
 
 // Repo is a repository of a registry, or an OCI image layout on disk. Its methods are safe for concurrent use. Close it

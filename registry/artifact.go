@@ -92,10 +92,11 @@ func (s *Stored) Attach(ctx context.Context, bundles ...attestations.Bundle) err
 	return nil
 }
 
-// FetchOptions says how to fetch.
+// FetchOptions says how to fetch; see PullOptions.
 type FetchOptions struct {
-	Workers  int                     // layers at the same time; 0: 4
-	Progress func(done, total int64) // bytes of layers; nil: none
+	Workers  int
+	Progress func(done, total int64)
+	Events   func(Event)
 }
 
 // Fetch writes the artifact that d allows to dir; see Repo.Pull. Of the evidence only what opens against roots is
@@ -113,7 +114,7 @@ func (s *Stored) Fetch(ctx context.Context, d policy.Decision, roots trust.Roots
 	if counted < 0 {
 		return fmt.Errorf("fetch %s: no evidence counted", canonical.ID)
 	}
-	pull := PullOptions{Workers: o.Workers, Progress: o.Progress}
+	pull := PullOptions{Workers: o.Workers, Progress: o.Progress, Events: o.Events}
 	for _, item := range s.items {
 		a, err := attestations.Open(item.Bundle, roots)
 		switch {
@@ -179,8 +180,7 @@ func signedFiles(a *attestations.Attestation, canonical *manifest.Canonical) ([]
 // PublishOptions says how to publish.
 type PublishOptions struct {
 	Options
-	Workers  int
-	Progress func(done, total int64) // bytes of layers; nil: none
+	PushOptions
 }
 
 // Published is what Publish put where.
@@ -206,7 +206,7 @@ func Publish(ctx context.Context, path string, m *manifest.Manifest, evidence []
 		return Published{}, err
 	}
 	defer repo.Close()
-	if _, err := repo.Push(ctx, canonical, Files{Path: path}, PushOptions{Workers: o.Workers, Progress: o.Progress}); err != nil {
+	if _, err := repo.Push(ctx, canonical, Files{Path: path}, o.PushOptions); err != nil {
 		return Published{}, err
 	}
 	subject := Descriptor{ocispec.MediaTypeImageManifest, canonical.ID, int64(len(canonical.Manifest))}

@@ -64,6 +64,9 @@ func (r *Repo) attach(ctx context.Context, subject Descriptor, bundle []byte, pr
 	if noted {
 		return entry.Digest, nil
 	}
+	if r.require {
+		return "", ErrNoReferrers
+	}
 	if err := r.attachFallback(ctx, subject.Digest, raw, entry); err != nil {
 		return "", err
 	}
@@ -77,6 +80,9 @@ func (r *Repo) attachManifest(ctx context.Context, subject string, raw []byte, e
 	noted, err := r.store.putManifest(ctx, raw, entry.Descriptor, "")
 	if err != nil || noted {
 		return err
+	}
+	if r.require {
+		return ErrNoReferrers
 	}
 	if m, err := parseBundleManifest(raw, subject); err == nil {
 		return r.attachFallback(ctx, subject, raw, m.entry(raw))

@@ -85,6 +85,9 @@ func (r *Repo) everyReferrer(ctx context.Context, subject string) ([]referrer, e
 	if err != nil {
 		return nil, fmt.Errorf("list referrers: %w", err)
 	}
+	if !supported && r.require {
+		return nil, ErrNoReferrers
+	}
 	// Other tools write the fallback tag into layouts too.
 	if !supported || r.ref.dir != "" {
 		x, err := r.fallbackIndex(ctx, subject)

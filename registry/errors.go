@@ -24,6 +24,8 @@ var (
 	ErrTooLarge = errors.New("too large")
 	// ErrDigest: bytes are not what their digest or size says.
 	ErrDigest = errors.New("bytes do not match their digest")
+	// ErrNoReferrers: the registry has no referrers API, and Options.RequireReferrersAPI forbids the fallback.
+	ErrNoReferrers = errors.New("registry has no referrers API, which was required")
 	// ErrExists: something lies where a new file or directory was to be made.
 	ErrExists = errors.New("already exists")
 )

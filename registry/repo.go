@@ -27,6 +27,8 @@ type Options struct {
 	ClientCertificate string // file of a certificate in PEM, and its chain, that the registry is shown; empty: none
 	ClientKey         string // file of that certificate's private key in PEM, not encrypted
 
+	RequireReferrersAPI bool // refuse a registry without the referrers API instead of using the fallback tags
+
 	// Retries is how often a request is made again, and a transfer taken up again, while nothing moves: after a broken
 	// connection, and after the answers 429, 500, 502, 503 and 504. 0: 5 times; negative: never.
 	Retries int
@@ -37,8 +39,9 @@ type Options struct {
 // Repo is a repository of a registry, or an OCI image layout on disk. Its methods are safe for concurrent use. Close it
 // when it is no longer needed.
 type Repo struct {
-	ref   Ref
-	store store
+	ref     Ref
+	store   store
+	require bool // Options.RequireReferrersAPI
 
 	mu   sync.Mutex
 	last *rawManifest // the one read last: it is resolved first and read next
@@ -71,7 +74,7 @@ func Open(ref Ref, o Options) (*Repo, error) {
 	if err != nil {
 		return nil, doing(err, "open %s", ref.Name())
 	}
-	return &Repo{ref: ref, store: r}, nil
+	return &Repo{ref: ref, store: r, require: o.RequireReferrersAPI}, nil
 }
 
 // Close ends idle connections. Operations under way go on.

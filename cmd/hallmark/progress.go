@@ -8,12 +8,15 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/pflag"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
 
 	"github.com/hallmark-project/hallmark/pkg/manifest"
+	"github.com/hallmark-project/hallmark/registry"
 )
 
 func (o *output) bind(f *pflag.FlagSet, quiet string) {
@@ -89,6 +92,33 @@ func (p *progress) stop() {
 		p.bars.Wait()
 	}
 	p.stopped = true
+}
+
+// event is what happened to a layer, as --json prints it on stderr, one object a line.
+type event struct {
+	Schema string `json:"schema"`
+	Event  string `json:"event"`
+	Name   string `json:"name"`
+	Digest string `json:"digest"`
+	Done   int64  `json:"done"`
+	Total  int64  `json:"total"`
+	Error  string `json:"error,omitempty"`
+}
+
+// events prints what happens to each layer where JSON is asked for; elsewhere the progress says enough.
+func events(s streams, o output) func(registry.Event) {
+	if !o.JSON {
+		return nil
+	}
+	return func(e registry.Event) {
+		line := event{Schema: "hallmark.event/v1", Event: string(e.Kind), Name: e.Name, Digest: e.Digest, Done: e.Done, Total: e.Total}
+		if e.Err != nil {
+			line.Error = e.Err.Error()
+		}
+		if raw, err := json.Marshal(line, jsontext.AllowInvalidUTF8(true)); err == nil {
+			fmt.Fprintf(s.err, "%s\n", raw)
+		}
+	}
 }
 
 // build hashes an artifact on disk and shows how far it is.

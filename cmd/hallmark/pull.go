@@ -39,7 +39,7 @@ what opened against your trust is written.`,
 			}
 			bar := newProgress(s, "pulled", out)
 			defer bar.stop()
-			if err := stored.Fetch(c.Context(), d, roots, args[1], registry.FetchOptions{Progress: bar.update}); err != nil {
+			if err := stored.Fetch(c.Context(), d, roots, args[1], registry.FetchOptions{Progress: bar.update, Events: events(s, out)}); err != nil {
 				return err
 			}
 			bar.stop()

@@ -13,6 +13,7 @@ func newPush(s streams) *cobra.Command {
 	var list listFlags
 	var net networkFlags
 	var out output
+	var mountFrom []string
 	c := &cobra.Command{
 		Use:   "push ARTIFACT REF",
 		Short: "Put an artifact and its evidence into a registry or OCI layout",
@@ -44,7 +45,9 @@ referrers. The tag moves last. Exclusions that model.sig records are kept.`,
 			}
 			bar := newProgress(s, "pushed", out)
 			defer bar.stop()
-			pushed, err := registry.Publish(c.Context(), path, m, evidence, ref, registry.PublishOptions{Options: net.options(), Progress: bar.update})
+			pushed, err := registry.Publish(c.Context(), path, m, evidence, ref, registry.PublishOptions{Options: net.options(), PushOptions: registry.PushOptions{
+				Progress: bar.update, Events: events(s, out), MountFrom: mountFrom,
+			}})
 			bar.stop()
 			if err != nil {
 				return err
@@ -54,6 +57,7 @@ referrers. The tag moves last. Exclusions that model.sig records are kept.`,
 	}
 	list.bind(c.Flags())
 	list.bindSignature(c.Flags(), "signature `FILE`, instead of model.sig or FILE.sig")
+	c.Flags().StringArrayVar(&mountFrom, "mount-from", nil, "repository `NAME` of the same registry that may have the blobs already (repeats)")
 	net.bind(c.Flags())
 	out.bind(c.Flags(), "print the pinned reference alone")
 	return c

@@ -67,7 +67,7 @@ claims.sig too.`,
 	list.bindSignature(c.Flags(), "`FILE` to write the signature to, instead of model.sig or FILE.sig")
 	hash.bind(c.Flags())
 	with.bind(c.Flags())
-	net.bindInsecure(c.Flags())
+	net.bindRegistry(c.Flags())
 	c.Flags().StringVar(&kind, "kind", string(attestations.KindModel), "what it is: `model`, adapter or dataset; recorded, part of no ID")
 	out.bind(c.Flags(), "print the artifact ID alone")
 	return c

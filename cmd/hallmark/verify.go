@@ -15,23 +15,34 @@ import (
 
 // networkFlags is how registries are spoken to.
 type networkFlags struct {
-	Offline      bool
-	InsecureHTTP bool
-	Timeout      time.Duration
+	Offline             bool
+	InsecureHTTP        bool
+	Timeout             time.Duration
+	RegistryCA          string
+	ClientCertificate   string
+	ClientKey           string
+	RequireReferrersAPI bool
 }
 
 func (n *networkFlags) bind(f *pflag.FlagSet) {
 	f.BoolVar(&n.Offline, "offline", false, "never dial")
-	n.bindInsecure(f)
+	n.bindRegistry(f)
 	f.DurationVar(&n.Timeout, "timeout", 2*time.Minute, "longest `TIME` of one network step; hashing has no limit")
 }
 
-func (n *networkFlags) bindInsecure(f *pflag.FlagSet) {
+func (n *networkFlags) bindRegistry(f *pflag.FlagSet) {
+	f.StringVar(&n.RegistryCA, "registry-ca", "", "PEM `FILE` of CAs that the registry's TLS certificate may be from, besides the machine's")
+	f.StringVar(&n.ClientCertificate, "client-certificate", "", "PEM `FILE` of a certificate to show the registry")
+	f.StringVar(&n.ClientKey, "client-key", "", "PEM `FILE` of that certificate's private key")
+	f.BoolVar(&n.RequireReferrersAPI, "require-referrers-api", false, "refuse a registry that keeps evidence under fallback tags")
 	f.BoolVar(&n.InsecureHTTP, "insecure-http", false, "speak plain HTTP to a registry that is not on loopback")
 }
 
 func (n *networkFlags) options() registry.Options {
-	return registry.Options{Offline: n.Offline, InsecureHTTP: n.InsecureHTTP, Timeout: n.Timeout}
+	return registry.Options{
+		Offline: n.Offline, InsecureHTTP: n.InsecureHTTP, Timeout: n.Timeout, RequireReferrersAPI: n.RequireReferrersAPI,
+		RegistryCA: n.RegistryCA, ClientCertificate: n.ClientCertificate, ClientKey: n.ClientKey,
+	}
 }
 
 func newVerify(s streams) *cobra.Command {

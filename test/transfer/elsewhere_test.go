@@ -35,7 +35,7 @@ func (login) Resolve(authn.Resource) (authn.Authenticator, error) {
 
 // guarded are the operations by name, with a login.
 func guarded(a *artifact, more []byte) map[string]func(ctx context.Context, ref registry.Ref, dir string) bool {
-	o := registry.Options{Timeout: long, Keychain: login{}}
+	o := registry.Options{Timeout: long, Keychain: login{}, Wait: atOnceAgain}
 	return map[string]func(context.Context, registry.Ref, string) bool{
 		"push": func(ctx context.Context, ref registry.Ref, _ string) bool {
 			_, err := a.push(ctx, ref, o)
@@ -80,8 +80,8 @@ func TestNobodyIsLedElsewhere(t *testing.T) {
 				t.Run(kind+"/"+ip+"/"+name, func(t *testing.T) {
 					o := o
 					o.Tokens, o.User, o.Password = true, user, secret
-					for _, make := range leading() {
-						leadAway(t, ip, make, operate, a, stock, o)
+					for i, make := range leading() {
+						leadAway(t, ip, make, operate, a, stock, o, i)
 					}
 				})
 			}
@@ -98,11 +98,11 @@ func leading() []func(to string) lab.Fault {
 	return faults
 }
 
-// leadAway lets one fault strike at each request of an operation that has to log in.
+// leadAway lets one fault strike at the requests of an operation that has to log in; number is the fault's.
 func leadAway(t *testing.T, ip string, fault func(to string) lab.Fault, operate func(context.Context, registry.Ref, string) bool,
-	a *artifact, stock *lab.Registry, o lab.Options) {
+	a *artifact, stock *lab.Registry, o lab.Options, number int) {
 	t.Helper()
-	for n := 1; ; n++ {
+	for n := 1 + number%stride(); ; n += stride() {
 		guard := lab.New(o)
 		copyInto(guard, stock)
 		other := &lab.Recorder{Next: guard.Storage()}
@@ -216,7 +216,7 @@ func TestARegistryOutsideLeadsNobodyInside(t *testing.T) {
 		proxy.Set(lab.Rule{Fault: lab.Redirected(http.StatusTemporaryRedirect, to).At("", "/blobs/")})
 		transport := &http.Transport{DialContext: d.dial}
 		defer transport.CloseIdleConnections()
-		o := registry.Options{InsecureHTTP: true, Timeout: long, Keychain: anonymous{}, Transport: transport}
+		o := registry.Options{InsecureHTTP: true, Timeout: long, Keychain: anonymous{}, Transport: transport, Wait: atOnceAgain}
 		dec, err := a.pull(t.Context(), mustRef(t, "registry.example:80/"+repository+":"+tag), filepath.Join(t.TempDir(), "out"), o, 1)
 		if err == nil && dec.Verdict() == policy.Yes {
 			t.Errorf("%s: pulled", to)

@@ -200,3 +200,24 @@ func TestATagMovesBetweenTwoRequests(t *testing.T) {
 		}
 	}
 }
+
+// TestEvidenceOutlivesAnOverwrittenIndex: a client that knows of nothing writes the fallback tag anew. Readers still
+// find everything, and the next writer brings it back for everybody.
+func TestEvidenceOutlivesAnOverwrittenIndex(t *testing.T) {
+	a := newArtifact(t, small())
+	g := a.stock(t, kinds["fallback tag"])
+	index := strings.Replace(a.canonical.ID, ":", "-", 1)
+	g.PutManifest(repository, asIndex, fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"manifests":[]}`, asIndex), index)
+	ref := refAt(t, lab.Serve(t, g))
+	if d, _, err := a.verify(t.Context(), ref, options(long)); err != nil || d.Verdict() != policy.Yes {
+		t.Errorf("%s because of %v (%v)", d.Verdict(), d.Reasons(), err)
+	}
+	more := a.claim(t, 2)
+	if _, err := a.attach(t.Context(), ref, more, options(long)); err != nil {
+		t.Fatal(err)
+	}
+	a.mustHaveAll(t, g, more)
+	if raw, _ := g.Manifest(repository, index); bytes.Count(raw, []byte(`"artifactType"`)) != len(a.evidence)+1 {
+		t.Errorf("the index lists %s", raw)
+	}
+}

@@ -6,7 +6,9 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"io/fs"
 	"maps"
@@ -48,6 +50,7 @@ type artifact struct {
 	canonical *manifest.Canonical
 	evidence  []chain.Item // the signature first, then another claim
 	by        signer.Signer
+	key       *ecdsa.PublicKey // by's
 	roots     trust.Roots
 	policy    policy.Policy
 }
@@ -86,6 +89,7 @@ func newArtifact(t *testing.T, files map[string]string) *artifact {
 	if a.by, err = signer.NewKey(key); err != nil {
 		t.Fatal(err)
 	}
+	a.key = &key.PublicKey
 	a.roots = a.by.Roots()
 	a.roots.Now = func() time.Time { return present }
 	a.policy = policy.Policy{Signers: []trust.Identity{{Key: a.roots.Keys[0].Fingerprint()}}, AllowUncovered: true}
@@ -110,6 +114,16 @@ func (a *artifact) seal(t *testing.T, payload []byte) attestations.Bundle {
 	return raw
 }
 
+// public is the key to trust, as a file has it.
+func (a *artifact) public(t *testing.T) []byte {
+	t.Helper()
+	der, err := x509.MarshalPKIXPublicKey(a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+}
+
 const claimType = "https://example.com/test-result/v1"
 
 // claim is a statement about the artifact that is no signature on it; n tells claims apart.
@@ -131,9 +145,12 @@ type anonymous struct{}
 
 func (anonymous) Resolve(authn.Resource) (authn.Authenticator, error) { return authn.Anonymous, nil }
 
+// options are a client's that nobody has to wait for: what it tries again, it tries at once.
 func options(timeout time.Duration) registry.Options {
-	return registry.Options{Timeout: timeout, Keychain: anonymous{}}
+	return registry.Options{Timeout: timeout, Keychain: anonymous{}, Wait: atOnceAgain}
 }
+
+func atOnceAgain(ctx context.Context, _ time.Duration) error { return context.Cause(ctx) }
 
 func refAt(t *testing.T, host string) registry.Ref {
 	t.Helper()
@@ -151,7 +168,7 @@ func mustRef(t *testing.T, s string) registry.Ref {
 
 // push is hallmark push, one request after the other.
 func (a *artifact) push(ctx context.Context, ref registry.Ref, o registry.Options) (registry.Published, error) {
-	return registry.Publish(ctx, a.dir, a.manifest, a.evidence, ref, registry.PublishOptions{Options: o, Workers: 1})
+	return registry.Publish(ctx, a.dir, a.manifest, a.evidence, ref, registry.PublishOptions{Options: o, PushOptions: registry.PushOptions{Workers: 1}})
 }
 
 // verify is hallmark verify REF. What cannot be found is a decision too, as it is there.

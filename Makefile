@@ -7,7 +7,7 @@ build: ## bin/hallmark, one static binary
 	go build -trimpath -ldflags=-s -o bin/hallmark ./cmd/hallmark
 
 test: ## every test that needs nothing but Go
-	go test ./...
+	go test -timeout 30m ./...
 
 e2e: ## the longer suites: real peers, then every fuzz target for a while
 	HALLMARK_E2E=1 go test -count=1 -timeout 30m ./test/... ./pkg/manifest && go run ./test/fuzz

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/hallmark-project/hallmark/pkg/policy"
+	"github.com/hallmark-project/hallmark/test/program"
 )
 
 // The exit codes that the binary promises.
@@ -58,10 +59,7 @@ func binary(t *testing.T) string {
 		if built.err = os.Chmod(built.folder, 0o755); built.err != nil {
 			return
 		}
-		c := exec.Command("go", "build", "-buildvcs=false", "-o", filepath.Join(built.folder, "hallmark"), "github.com/hallmark-project/hallmark/cmd/hallmark")
-		if out, err := c.CombinedOutput(); err != nil {
-			built.err = errors.New(string(out))
-		}
+		_, built.err = program.Build(built.folder)
 	})
 	if built.err != nil {
 		t.Fatalf("build the binary: %v", built.err)

@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"sync"
 	"testing"
 
 	"github.com/hallmark-project/hallmark/test/interop/modelsigning"
+	"github.com/hallmark-project/hallmark/test/program"
 )
 
 // binary is the hallmark binary that TestMain built; empty where the tests are not asked for.
@@ -29,10 +29,8 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "hallmark")
-	build := exec.Command("go", "build", "-o", binary, "github.com/hallmark-project/hallmark/cmd/hallmark")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build hallmark: %v\n%s", err, out)
+	if binary, err = program.Build(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return m.Run()

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/hallmark-project/hallmark/test/program"
 )
 
 func TestReadmeCommandsRun(t *testing.T) {
@@ -16,10 +18,9 @@ func TestReadmeCommandsRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	work := t.TempDir()
-	build := exec.Command("go", "build", "-o", filepath.Join(work, "bin", "hallmark"), "./cmd/hallmark")
-	build.Dir = top
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+	hallmark, err := program.Build(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
 	}
 	if err := os.Mkdir(filepath.Join(work, "chat"), 0o755); err != nil {
 		t.Fatal(err)
@@ -38,7 +39,7 @@ func TestReadmeCommandsRun(t *testing.T) {
 			}
 		case "hallmark":
 			ran++
-			c := exec.Command(filepath.Join(work, "bin", "hallmark"), fields[1:]...)
+			c := exec.Command(hallmark, fields[1:]...)
 			c.Dir = work
 			if out, err := c.CombinedOutput(); err != nil {
 				t.Fatalf("%s: %v\n%s", line, err, out)

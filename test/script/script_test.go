@@ -16,6 +16,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/hallmark-project/hallmark/test/program"
 )
 
 var binary string
@@ -25,9 +27,8 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	binary = filepath.Join(dir, "hallmark")
-	if out, err := exec.Command("go", "build", "-o", binary, "github.com/hallmark-project/hallmark/cmd/hallmark").CombinedOutput(); err != nil {
-		log.Fatalf("build hallmark: %v\n%s", err, out)
+	if binary, err = program.Build(dir); err != nil {
+		log.Fatal(err)
 	}
 	code := m.Run()
 	_ = os.RemoveAll(dir)

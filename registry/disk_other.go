@@ -24,3 +24,6 @@ func tryLockDirectory(root *os.Root) (unlock func(), err error) {
 
 // checkOwn knows no owners here.
 func checkOwn(os.FileInfo) error { return nil }
+
+// hasOtherNames knows no links here.
+func hasOtherNames(os.FileInfo) bool { return false }

@@ -84,3 +84,9 @@ func checkOwn(info os.FileInfo) error {
 	}
 	return nil
 }
+
+// hasOtherNames reports whether a file has more names than the one it was looked up by.
+func hasOtherNames(info os.FileInfo) bool {
+	s, ok := info.Sys().(*syscall.Stat_t)
+	return ok && s.Nlink > 1
+}

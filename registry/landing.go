@@ -37,6 +37,11 @@ func openLanding(root *os.Root, digest hashing.Sum, d Descriptor) (*landing, err
 		func() (fs.FileInfo, error) { return root.Lstat(l.name) },
 		func(flags int) (*os.File, error) { return root.OpenFile(l.name, flags|os.O_RDWR, 0) },
 	)
+	if err == nil && hasOtherNames(info) { // what is written here would show there too
+		if err = errors.Join(f.Close(), root.Remove(l.name)); err == nil {
+			err = fs.ErrNotExist
+		}
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		l.file, err = root.OpenFile(l.name, os.O_CREATE|os.O_EXCL|os.O_RDWR|syscall.O_NONBLOCK, 0o644)
 		return l, err

@@ -73,7 +73,7 @@ func (p *puller) holds(ctx context.Context, name string, d Descriptor) (bool, er
 		return false, err
 	}
 	defer f.Close()
-	if info.Size() != d.Size {
+	if info.Size() != d.Size || hasOtherNames(info) { // what is written to it elsewhere would show here too
 		return false, nil
 	}
 	_, err = copyBytes(ctx, io.Discard, newCheckedReader(f, d.Digest, d.Size), nil)

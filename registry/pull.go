@@ -79,7 +79,7 @@ func (r *Repo) pull(ctx context.Context, c *manifest.Canonical, dir string, o Pu
 	if err == nil {
 		err = p.evidence(o)
 	}
-	keep := err != nil && mayPass(err)
+	keep := err != nil && (ctx.Err() != nil || mayPass(err)) // an interruption may have any cause
 	if err == nil {
 		err = nameTarget(filepath.Join(into.path, partialFiles), dir)
 		keep = err != nil // nothing is wrong with what came

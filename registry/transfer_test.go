@@ -416,7 +416,7 @@ func TestTwoPullsToOneDirectory(t *testing.T) {
 	first := make(chan error)
 	go func() { first <- open(t, ref, Options{}).Pull(context.Background(), c, target, PullOptions{}) }()
 	<-reached
-	if err := open(t, ref, Options{}).Pull(context.Background(), c, target, PullOptions{}); !errors.Is(err, ErrBusy) {
+	if err := open(t, ref, Options{Timeout: time.Second}).Pull(context.Background(), c, target, PullOptions{}); !errors.Is(err, ErrBusy) {
 		t.Errorf("the second pull ended with %v", err)
 	}
 	close(release)

@@ -39,16 +39,12 @@ func (a *artifact) offer(t *testing.T, g *lab.Registry, mediaType string, raw []
 	return ref
 }
 
-// TestTheSameLayersInAnotherManifestAreNotTheArtifact changes one thing of a canonical manifest at a time.
-func TestTheSameLayersInAnotherManifestAreNotTheArtifact(t *testing.T) {
-	a := newArtifact(t, small())
-	stock := a.stock(t, kinds["referrers API"])
-	raw := string(a.canonical.Manifest)
-	bait := &lab.Recorder{}
-	at := "http://" + lab.ServeAt(t, elsewhere, bait)
+// edits are the ways to change one thing of the canonical manifest of the small artifact: what stands there, and what
+// comes in its place. A foreign URL leads to bait.
+func (a *artifact) edits(bait string) map[string][2]string {
 	empty := lab.Digest([]byte("{}"))
 	config := lab.Digest(a.canonical.Config)
-	edits := map[string][2]string{
+	return map[string][2]string{
 		"another config":          {fmt.Sprintf("%q,\"size\":%d},\"layers\"", config, len(a.canonical.Config)), fmt.Sprintf("%q,\"size\":2},\"layers\"", empty)},
 		"an image's config":       {manifest.ConfigMediaType, "application/vnd.oci.image.config.v1+json"},
 		"an image's type":         {`"artifactType":"` + manifest.ArtifactType + `",`, ""},
@@ -60,7 +56,7 @@ func TestTheSameLayersInAnotherManifestAreNotTheArtifact(t *testing.T) {
 		"a name that climbs":      {`"model.safetensors","org.opencontainers.image.title":"model.safetensors"`, `"../model.safetensors","org.opencontainers.image.title":"../model.safetensors"`},
 		"an absolute name":        {`"model.safetensors","org.opencontainers.image.title":"model.safetensors"`, `"/tmp/x","org.opencontainers.image.title":"/tmp/x"`},
 		"a reserved name":         {`"model.safetensors","org.opencontainers.image.title":"model.safetensors"`, `"model.sig","org.opencontainers.image.title":"model.sig"`},
-		"a foreign URL":           {`"annotations":{"org.cncf.model.filepath":"model.safetensors"`, `"urls":["` + at + `/x"],"annotations":{"org.cncf.model.filepath":"model.safetensors"`},
+		"a foreign URL":           {`"annotations":{"org.cncf.model.filepath":"model.safetensors"`, `"urls":["` + bait + `/x"],"annotations":{"org.cncf.model.filepath":"model.safetensors"`},
 		"bytes in the descriptor": {`"annotations":{"org.cncf.model.filepath":"empty.txt"`, `"data":"eA==","annotations":{"org.cncf.model.filepath":"empty.txt"`},
 		"another kind":            {"application/vnd.cncf.model.weight.v1.raw", "application/vnd.cncf.model.code.v1.raw"},
 		"a tar instead of raw":    {"application/vnd.cncf.model.weight.v1.raw", "application/vnd.cncf.model.weight.v1.tar"},
@@ -75,7 +71,15 @@ func TestTheSameLayersInAnotherManifestAreNotTheArtifact(t *testing.T) {
 		"a needless escape":       {`"model.safetensors"`, `"mode\u006c.safetensors"`},
 		"a line break behind":     {`]}`, "]}\n"},
 	}
-	for name, edit := range edits {
+}
+
+// TestTheSameLayersInAnotherManifestAreNotTheArtifact changes one thing of a canonical manifest at a time.
+func TestTheSameLayersInAnotherManifestAreNotTheArtifact(t *testing.T) {
+	a := newArtifact(t, small())
+	stock := a.stock(t, kinds["referrers API"])
+	raw := string(a.canonical.Manifest)
+	bait := &lab.Recorder{}
+	for name, edit := range a.edits("http://" + lab.ServeAt(t, elsewhere, bait)) {
 		t.Run(name, func(t *testing.T) {
 			at := strings.Index(raw, edit[0])
 			if at < 0 || strings.Contains(name, "behind") {

@@ -12,22 +12,20 @@ import (
 	"github.com/hallmark-project/hallmark/test/lab"
 )
 
-// TestPullGoesThroughNothingThatLiesInItsWay: links, devices and files where DIR is to be, or where an interrupted pull
-// would have left its part, lead nowhere else, and lose nothing.
-func TestPullGoesThroughNothingThatLiesInItsWay(t *testing.T) {
-	a := newArtifact(t, small())
-	ref := refAt(t, lab.Serve(t, a.stock(t, kinds["referrers API"])))
+// obstacle is something that lies in a pull's way.
+type obstacle struct {
+	plant   func(parent string) error
+	refused bool // DIR is taken: nothing may be pulled
+}
+
+// obstacles lead to the victim, a file in the folder outside, or into a device.
+func obstacles(outside, victim string) map[string]obstacle {
 	link := func(to, at string) func(string) error {
 		return func(parent string) error {
 			return errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(parent, at)), 0o755), os.Symlink(to, filepath.Join(parent, at)))
 		}
 	}
-	outside := t.TempDir()
-	victim := filepath.Join(outside, "model.safetensors")
-	for name, row := range map[string]struct {
-		plant   func(parent string) error
-		refused bool // DIR is taken: nothing may be pulled
-	}{
+	return map[string]obstacle{
 		"an empty DIR":           {func(p string) error { return os.Mkdir(filepath.Join(p, "out"), 0o755) }, false},
 		"a full DIR":             {link("x", "out/mine"), true},
 		"a link for DIR":         {link(outside, "out"), true},
@@ -47,7 +45,17 @@ func TestPullGoesThroughNothingThatLiesInItsWay(t *testing.T) {
 		"another name of a file": {func(p string) error {
 			return errors.Join(os.Mkdir(filepath.Join(p, "out.partial"), 0o755), os.Link(victim, filepath.Join(p, "out.partial/model.safetensors")))
 		}, false},
-	} {
+	}
+}
+
+// TestPullGoesThroughNothingThatLiesInItsWay: links, devices and files where DIR is to be, or where an interrupted pull
+// would have left its part, lead nowhere else, and lose nothing.
+func TestPullGoesThroughNothingThatLiesInItsWay(t *testing.T) {
+	a := newArtifact(t, small())
+	ref := refAt(t, lab.Serve(t, a.stock(t, kinds["referrers API"])))
+	outside := t.TempDir()
+	victim := filepath.Join(outside, "model.safetensors")
+	for name, row := range obstacles(outside, victim) {
 		t.Run(name, func(t *testing.T) {
 			write(t, victim, "mine")
 			parent, err := os.MkdirTemp(filepath.Dir(outside), "parent") // hard links need one file system

@@ -18,12 +18,8 @@ const (
 	// ahead is how many chunks of a file are in memory at most.
 	ahead = 4
 
-	// worthwhile is how many bytes must be left of a file for a second goroutine to pay, where it only takes the hashing
-	// off the reading.
+	// worthwhile is how many bytes must be left of a file for a second goroutine to pay.
 	worthwhile = 4 * chunk
-
-	// worthSharing is the same where there are two digests to compute, and each takes as long as the other.
-	worthSharing = 64 << 10
 )
 
 // buffers are shared by all workers of the process: hashing small files one by one needs no new one for each.
@@ -64,7 +60,7 @@ func (w *worker) stream(ctx context.Context, file *os.File, start, end int64, si
 	err := func() error {
 		turn := 0
 		for at := start; at < end; {
-			if len(sinks) > 0 && (end-at >= worthwhile || len(sinks) > 1 && end-at >= worthSharing) && w.takeCore() {
+			if len(sinks) > 0 && end-at >= worthwhile && w.takeCore() {
 				lanes = append(lanes, newLane(sinks[0]))
 				sinks = sinks[1:]
 			}

@@ -4,7 +4,6 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rsa"
 	_ "crypto/sha256" // the hashes that signatures use
 	_ "crypto/sha512"
@@ -158,7 +157,7 @@ var errSignature = errors.New("signature does not verify")
 // verify checks the envelope's signature. What v0.2.0 signed is accepted for that version's predicate alone, also under
 // SHA-256, which it used with every curve.
 func (a *Attestation) verify(w *wire, key crypto.PublicKey) error {
-	if verifySignature(key, w.pae(), w.signature(), hashFor(key)) {
+	if verifySignature(key, w.pae(), w.signature(), trust.SignatureHash(key)) {
 		return nil
 	}
 	h, err := parseHeader(w.Envelope.Payload)
@@ -169,27 +168,10 @@ func (a *Attestation) verify(w *wire, key crypto.PublicKey) error {
 	if err != nil {
 		return errSignature
 	}
-	if verifySignature(key, pae, w.signature(), hashFor(key)) || verifySignature(key, pae, w.signature(), crypto.SHA256) {
+	if verifySignature(key, pae, w.signature(), trust.SignatureHash(key)) || verifySignature(key, pae, w.signature(), crypto.SHA256) {
 		return nil
 	}
 	return errSignature
-}
-
-// hashFor is the hash that goes with a key: by the size of the curve for ECDSA (OMS's algorithm registry, following
-// Sigstore's), SHA-256 for RSA, none for Ed25519.
-func hashFor(key crypto.PublicKey) crypto.Hash {
-	switch k := key.(type) {
-	case *ecdsa.PublicKey:
-		switch k.Curve {
-		case elliptic.P384():
-			return crypto.SHA384
-		case elliptic.P521():
-			return crypto.SHA512
-		}
-	case ed25519.PublicKey:
-		return 0
-	}
-	return crypto.SHA256
 }
 
 func verifySignature(key crypto.PublicKey, message, sig []byte, hash crypto.Hash) bool {

@@ -331,13 +331,7 @@ func (a *archive) tags(_ context.Context, prefix string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var found []string
-	for _, m := range x.Manifests {
-		if t := m.Annotations[ocispec.AnnotationRefName]; strings.HasPrefix(t, prefix) && tagName.MatchString(t) && !slices.Contains(found, t) {
-			found = append(found, t)
-		}
-	}
-	return found, nil
+	return x.tags(prefix), nil
 }
 
 // listed returns the archive's index, as far as it is written where it is being written.

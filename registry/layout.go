@@ -208,6 +208,17 @@ func (l *layout) putManifest(ctx context.Context, raw []byte, d Descriptor, tag 
 	return true, replaceFile(root, ocispec.ImageIndexFile, raw)
 }
 
+// tags returns the tags that begin with prefix, each once.
+func (x *indexFile) tags(prefix string) []string {
+	var found []string
+	for _, m := range x.Manifests {
+		if t := m.Annotations[ocispec.AnnotationRefName]; strings.HasPrefix(t, prefix) && tagName.MatchString(t) && !slices.Contains(found, t) {
+			found = append(found, t)
+		}
+	}
+	return found
+}
+
 // put lists d, under tag if there is one, and reports whether that changed anything. What the tag named before stays
 // listed without it: evidence may refer to it.
 func (x *indexFile) put(d Descriptor, tag string) bool {
@@ -258,13 +269,7 @@ func (l *layout) tags(_ context.Context, prefix string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var found []string
-	for _, m := range x.Manifests {
-		if t := m.Annotations[ocispec.AnnotationRefName]; strings.HasPrefix(t, prefix) && tagName.MatchString(t) && !slices.Contains(found, t) {
-			found = append(found, t)
-		}
-	}
-	return found, nil
+	return x.tags(prefix), nil
 }
 
 // referrers reads every listed manifest for its subject, for index.json does not say.

@@ -3,11 +3,8 @@ package signer
 import (
 	"bytes"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rand"
-	_ "crypto/sha256" // the hashes that hashFor names
+	_ "crypto/sha256" // the hashes that trust.SignatureHash names
 	_ "crypto/sha512"
 	"encoding/base64"
 	"errors"
@@ -15,6 +12,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
+
+	"github.com/hallmark-project/hallmark/pkg/trust"
 )
 
 // bundleMediaType is the media type of what Sign returns.
@@ -74,7 +73,7 @@ func signDSSE(key crypto.Signer, payloadType string, payload []byte) ([]byte, er
 		return nil, err
 	}
 	message := dsse.PAE(payloadType, payload)
-	hash := hashFor(key.Public())
+	hash := trust.SignatureHash(key.Public())
 	if hash != 0 {
 		h := hash.New()
 		h.Write(message)
@@ -89,23 +88,6 @@ func signDSSE(key crypto.Signer, payloadType string, payload []byte) ([]byte, er
 		return nil, errors.New("the key returned an empty signature")
 	}
 	return sig, nil
-}
-
-// hashFor is the hash that goes with a key: by the size of the curve for ECDSA (OMS's algorithm registry, following
-// Sigstore's), SHA-256 for RSA, none for Ed25519, which hashes by itself.
-func hashFor(public crypto.PublicKey) crypto.Hash {
-	switch k := public.(type) {
-	case *ecdsa.PublicKey:
-		switch k.Curve {
-		case elliptic.P384():
-			return crypto.SHA384
-		case elliptic.P521():
-			return crypto.SHA512
-		}
-	case ed25519.PublicKey:
-		return 0
-	}
-	return crypto.SHA256
 }
 
 // encodeBundle writes the bundle into a buffer that need not grow: a payload can list a hundred thousand files, and a

@@ -94,6 +94,23 @@ func CheckPublicKey(public crypto.PublicKey) error {
 	return fmt.Errorf("keys of type %T are not supported", public)
 }
 
+// SignatureHash is the hash that goes with a key: by the size of the curve for ECDSA (OMS's algorithm registry, following
+// Sigstore's), SHA-256 for RSA, none for Ed25519, which hashes by itself.
+func SignatureHash(public crypto.PublicKey) crypto.Hash {
+	switch k := public.(type) {
+	case *ecdsa.PublicKey:
+		switch k.Curve {
+		case elliptic.P384():
+			return crypto.SHA384
+		case elliptic.P521():
+			return crypto.SHA512
+		}
+	case ed25519.PublicKey:
+		return 0
+	}
+	return crypto.SHA256
+}
+
 // Public is the key itself.
 func (k Key) Public() crypto.PublicKey { return k.public }
 

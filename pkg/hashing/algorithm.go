@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash"
 
+	"github.com/hallmark-project/hallmark/pkg/hashing/lanes"
 	"github.com/zeebo/blake3"
 	"golang.org/x/crypto/blake2b"
 )
@@ -33,7 +34,7 @@ func ParseAlgorithm(s string) (Algorithm, error) {
 func (a Algorithm) New() (hash.Hash, error) {
 	switch a {
 	case "", SHA256:
-		return sha256.New(), nil
+		return lanes.New(), nil
 	case BLAKE2b:
 		return blake2b.New512(nil)
 	case BLAKE3:

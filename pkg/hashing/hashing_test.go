@@ -115,7 +115,7 @@ func sameResults(t *rapid.T, got, want [][]Result) {
 }
 
 // TestFilesEqualsNaiveHashing draws sizes around the boundaries of buffers and shards, plans, group shapes and numbers of
-// workers, and compares digests, what Tee got, the order in a group, and progress with what they should be.
+// workers, and compares digests, what Stream and Tee got, the order in a group, and progress with what they should be.
 func TestFilesEqualsNaiveHashing(t *testing.T) {
 	const most = takeAtOnce + 3*chunk
 	data := random(most)
@@ -134,9 +134,9 @@ func TestFilesEqualsNaiveHashing(t *testing.T) {
 		var total int64
 		groups := make([][]Job, rapid.IntRange(0, 4).Draw(t, "groups"))
 		want, tees, order := make([][]Result, len(groups)), make([]*bytes.Buffer, len(groups)), make([][]int, len(groups))
-		wantTee := make([][]byte, len(groups))
+		wantTee, streams, wantStream := make([][]byte, len(groups)), make([]*Stream, len(groups)), make([][]byte, len(groups))
 		for g := range groups {
-			tees[g] = &bytes.Buffer{}
+			tees[g], streams[g] = &bytes.Buffer{}, NewStream()
 			for i := range rapid.IntRange(0, 2).Draw(t, "jobs") {
 				size := max(0, near.Draw(t, "near")+rapid.IntRange(-2, 2).Draw(t, "off"))
 				if files[size] == "" {
@@ -146,6 +146,10 @@ func TestFilesEqualsNaiveHashing(t *testing.T) {
 				open := j.Open
 				j.Open = func() (*os.File, error) { order[g] = append(order[g], 2*i); return open() }
 				j.Check = func(*os.File) error { order[g] = append(order[g], 2*i+1); return nil }
+				if rapid.Bool().Draw(t, "stream") {
+					j.Stream = streams[g]
+					wantStream[g] = append(wantStream[g], data[:size]...)
+				}
 				if rapid.Bool().Draw(t, "tee") {
 					j.Tee = tees[g]
 					wantTee[g] = append(wantTee[g], data[:size]...)
@@ -163,6 +167,9 @@ func TestFilesEqualsNaiveHashing(t *testing.T) {
 		for g := range want {
 			if !bytes.Equal(tees[g].Bytes(), wantTee[g]) {
 				t.Errorf("group %d: tee got other bytes than the files have", g)
+			}
+			if streams[g].Sum() != sha256.Sum256(wantStream[g]) || streams[g].Size() != int64(len(wantStream[g])) {
+				t.Errorf("group %d: stream got other bytes than the files have", g)
 			}
 			for i, step := range order[g] {
 				if step != i {

@@ -128,7 +128,7 @@ func (s *schedule) next() (group int, shards *shardFile, ok bool) {
 // has more shards than one of them takes at once.
 func (s *schedule) spreads(group int) bool {
 	g := s.groups[group]
-	return s.plan.ShardSize > 0 && !s.plan.SHA256 && len(g) == 1 && g[0].Tee == nil &&
+	return s.plan.ShardSize > 0 && !s.plan.SHA256 && len(g) == 1 && g[0].Tee == nil && g[0].Stream == nil &&
 		s.plan.shards(g[0].Size) > s.plan.shardsAtOnce()
 }
 

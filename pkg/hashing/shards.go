@@ -7,6 +7,9 @@ import (
 	"io"
 	"os"
 	"sync"
+
+	"github.com/hallmark-project/hallmark/pkg/hashing/lanes"
+	"github.com/zeebo/blake3"
 )
 
 // takeAtOnce is how many bytes of small shards a worker takes at once, so that taking them costs nothing.
@@ -110,10 +113,29 @@ func (w *worker) someShards(ctx context.Context, file *os.File, f *shardFile, fi
 
 // shardWriter digests what is written to it, and begins anew every size bytes; at size 0 it never does.
 type shardWriter struct {
-	hash hash.Hash
-	size int64 // bytes
-	in   int64 // bytes of the current shard that were written
-	sums [][]byte
+	hash   hash.Hash
+	beside *Stream // gets the same bytes where hash is a SHA-256; nil is nobody
+	size   int64   // bytes
+	in     int64   // bytes of the current shard that were written
+	sums   [][]byte
+}
+
+// with returns the sinks that make the shards' digests and those of streams, the costliest first. A stream rides along
+// with the shards where they are SHA-256 as well.
+func (s *shardWriter) with(streams []*Stream) []io.Writer {
+	var sinks []io.Writer
+	_, paired := s.hash.(*lanes.Digest)
+	for _, stream := range streams {
+		if paired && s.beside == nil {
+			s.beside = stream
+		} else {
+			sinks = append(sinks, stream)
+		}
+	}
+	if _, fast := s.hash.(*blake3.Hasher); fast {
+		return append(sinks, s)
+	}
+	return append([]io.Writer{s}, sinks...)
 }
 
 // Write never errs.
@@ -121,13 +143,21 @@ func (s *shardWriter) Write(p []byte) (int, error) {
 	n := len(p)
 	for s.size > 0 && int64(len(p)) >= s.size-s.in {
 		left := s.size - s.in
-		s.hash.Write(p[:left])
+		s.add(p[:left])
 		p = p[left:]
 		s.cut()
 	}
-	s.hash.Write(p)
+	s.add(p)
 	s.in += int64(len(p))
 	return n, nil
+}
+
+func (s *shardWriter) add(p []byte) {
+	if s.beside == nil {
+		s.hash.Write(p)
+		return
+	}
+	s.beside.writeWith(s.hash.(*lanes.Digest), p)
 }
 
 func (s *shardWriter) cut() {

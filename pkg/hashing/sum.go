@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+
+	"github.com/hallmark-project/hallmark/pkg/hashing/lanes"
 )
 
 // Sum is the SHA-256 of a whole file. It is comparable. The zero Sum is no file's digest that anybody knows, but the
@@ -18,6 +20,35 @@ func (s Sum) Hex() string { return hex.EncodeToString(s[:]) }
 
 // String returns the digest as OCI writes it: "sha256:" and [Sum.Hex].
 func (s Sum) String() string { return sumPrefix + s.Hex() }
+
+// Stream is a SHA-256 that goes on over the jobs of one group (see [Job]) and over what its owner writes between them: the
+// digest of an archive of the files, for one, made in the pass that makes the files' own. Make one with [NewStream]. It is
+// not safe for concurrent use.
+type Stream struct {
+	digest *lanes.Digest
+	size   int64
+}
+
+// NewStream returns a stream of nothing yet.
+func NewStream() *Stream { return &Stream{digest: lanes.New()} }
+
+// Write adds p. It never errs.
+func (s *Stream) Write(p []byte) (int, error) {
+	s.size += int64(len(p))
+	return s.digest.Write(p)
+}
+
+// writeWith is a Write to both.
+func (s *Stream) writeWith(other *lanes.Digest, p []byte) {
+	s.size += int64(len(p))
+	lanes.WriteSame(other, s.digest, p)
+}
+
+// Size returns how many bytes were written.
+func (s *Stream) Size() int64 { return s.size }
+
+// Sum returns the digest of what was written so far.
+func (s *Stream) Sum() Sum { return Sum(s.digest.Sum(nil)) }
 
 // ParseSum returns the sum that [Sum.String] wrote. Anything else is an error; upper-case digits too, so that one sum
 // has one spelling and digests may be compared as text.

@@ -15,8 +15,8 @@ type worker struct {
 	progress func(int64)
 	idle     chan struct{} // see schedule
 
-	hash, whole hash.Hash // of the plan's algorithm, and SHA-256; nil until they are needed
-	slots       [ahead]*slot
+	hash  hash.Hash // of the plan's algorithm; nil until it is needed
+	slots [ahead]*slot
 }
 
 // group hashes jobs in order.
@@ -38,19 +38,16 @@ func (w *worker) file(ctx context.Context, j Job) (r Result, err error) {
 		return r, err
 	}
 	planned := &shardWriter{hash: h, size: w.plan.ShardSize}
-	sinks := []io.Writer{planned}
+	var streams []*Stream
+	var whole *Stream
 	if w.plan.SHA256 && !w.plan.sumsAreSHA256() {
-		if w.whole == nil {
-			if w.whole, err = SHA256.New(); err != nil {
-				return r, err
-			}
-		}
-		w.whole.Reset()
-		sinks = append(sinks, w.whole)
-		if w.plan.Algorithm == BLAKE3 { // the faster of the two
-			sinks[0], sinks[1] = sinks[1], sinks[0]
-		}
+		whole = NewStream()
+		streams = append(streams, whole)
 	}
+	if j.Stream != nil {
+		streams = append(streams, j.Stream)
+	}
+	sinks := planned.with(streams)
 	if j.Tee != nil {
 		sinks = append(sinks, j.Tee)
 	}
@@ -71,8 +68,8 @@ func (w *worker) file(ctx context.Context, j Job) (r Result, err error) {
 	switch {
 	case w.plan.sumsAreSHA256():
 		r.SHA256, r.HasSHA256 = Sum(r.Sums[0]), true
-	case w.plan.SHA256:
-		r.SHA256, r.HasSHA256 = Sum(w.whole.Sum(nil)), true
+	case whole != nil:
+		r.SHA256, r.HasSHA256 = whole.Sum(), true
 	}
 	return r, nil
 }

@@ -90,11 +90,7 @@ func (l *Listing) hash(ctx context.Context, m *Manifest, entries []Entry, o Hash
 		}
 	}
 	for _, p := range packs {
-		layer, err := p.finish(m.Files)
-		if err != nil {
-			return err
-		}
-		m.packs = append(m.packs, layer)
+		m.packs = append(m.packs, p.finish(m.Files))
 	}
 	m.Resources = make([]Resource, 0, len(entries))
 	for i := range entries {

@@ -2,10 +2,8 @@ package manifest
 
 import (
 	"archive/tar"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"os"
 	"regexp"
@@ -62,20 +60,11 @@ func packHeader(f File) *tar.Header {
 	return &tar.Header{Format: tar.FormatPAX, Typeflag: tar.TypeReg, Name: f.Name, Size: f.Size, Mode: 0o644}
 }
 
-// packing is a pack on its way: its members' bytes go through a tar writer into a digest while they are hashed.
+// packing is a pack on its way: the stream is the tar's, and takes its members' bytes while they are hashed.
 type packing struct {
 	name    string
 	members []int
-	tar     *tar.Writer
-	hash    hash.Hash
-	size    countWriter
-}
-
-type countWriter int64
-
-func (c *countWriter) Write(p []byte) (int, error) {
-	*c += countWriter(len(p))
-	return len(p), nil
+	stream  *hashing.Stream
 }
 
 // arrange puts jobs into groups: one each, or where the manifest needs packs, a group for every pack, so that one pass
@@ -84,8 +73,7 @@ func arrange(m *Manifest, jobs []hashing.Job) (groups [][]hashing.Job, where [][
 	packed := make([]bool, len(jobs))
 	if !m.NoID && needsPacks(m.Files) {
 		for n, members := range packGroups(m.Files) {
-			p := &packing{name: packLayerName(n), members: members, hash: sha256.New()}
-			p.tar = tar.NewWriter(io.MultiWriter(p.hash, &p.size))
+			p := &packing{name: packLayerName(n), members: members, stream: hashing.NewStream()}
 			group := make([]hashing.Job, 0, len(members))
 			for _, i := range members {
 				packed[i] = true
@@ -102,34 +90,40 @@ func arrange(m *Manifest, jobs []hashing.Job) (groups [][]hashing.Job, where [][
 	return groups, where, packs
 }
 
-// job makes j write its header into the tar when it is opened, and its bytes while they are hashed.
+// job makes j write its header into the tar when it is opened, and its bytes while they are hashed. A tar.Writer would
+// want the bytes for itself; each writes one header here.
 func (p *packing) job(j hashing.Job, f *File) hashing.Job {
 	open := j.Open
 	j.Open = func() (*os.File, error) {
-		if err := p.tar.WriteHeader(packHeader(*f)); err != nil {
+		p.pad()
+		if err := tar.NewWriter(p.stream).WriteHeader(packHeader(*f)); err != nil {
 			return nil, err
 		}
 		return open()
 	}
-	if j.Tee != nil {
-		j.Tee = io.MultiWriter(j.Tee, p.tar)
-	} else {
-		j.Tee = p.tar
-	}
+	j.Stream = p.stream
 	return j
 }
 
+// tarBlock is what headers and files of a tar are padded to, in bytes.
+const tarBlock = 512
+
+// pad ends the member that was written last.
+func (p *packing) pad() {
+	var zeros [tarBlock]byte
+	p.stream.Write(zeros[:-p.stream.Size()&(tarBlock-1)])
+}
+
 // finish ends the tar, and is the layer that it makes.
-func (p *packing) finish(files []File) (Layer, error) {
-	if err := p.tar.Close(); err != nil {
-		return Layer{}, fmt.Errorf("pack %s: %w", p.name, err)
-	}
-	l := Layer{MediaType: PackMediaType, Digest: hashing.Sum(p.hash.Sum(nil)), Size: int64(p.size), Name: p.name, Pack: true,
+func (p *packing) finish(files []File) Layer {
+	p.pad()
+	p.stream.Write(make([]byte, 2*tarBlock))
+	l := Layer{MediaType: PackMediaType, Digest: p.stream.Sum(), Size: p.stream.Size(), Name: p.name, Pack: true,
 		Files: make([]File, len(p.members))}
 	for n, i := range p.members {
 		l.Files[n] = files[i]
 	}
-	return l, nil
+	return l
 }
 
 // WritePack writes the tar of pack layer l, taking each member's bytes from open and closing what that returned. A

@@ -1,0 +1,24 @@
+//go:build !purego
+
+package lanes
+
+import (
+	"crypto/fips140"
+
+	"github.com/klauspost/cpuid/v2"
+)
+
+//go:generate sh -c "go run generate.go > block_amd64.s"
+
+// extensions is whether this machine has the instructions that block_amd64.s is made of. Where FIPS 140-3 mode is on, only
+// the validated module may hash.
+var extensions = cpuid.CPU.Supports(cpuid.SHA, cpuid.SSSE3, cpuid.SSE4) && !fips140.Enabled()
+
+//go:noescape
+func block1(state *[8]uint32, p *byte, blocks int)
+
+//go:noescape
+func block2(a, b *[8]uint32, p, q *byte, blocks int)
+
+//go:noescape
+func blockSame(a, b *[8]uint32, p *byte, blocks int)

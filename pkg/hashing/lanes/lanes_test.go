@@ -1,0 +1,170 @@
+package lanes
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"hash"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+var _ hash.Hash = (*Digest)(nil)
+
+// text returns n bytes that are the same in every run.
+func text(seed byte, n int) []byte {
+	b := make([]byte, n)
+	rand.NewChaCha8([32]byte{seed}).Read(b)
+	return b
+}
+
+func equal(t testing.TB, what string, d *Digest, of []byte) {
+	t.Helper()
+	if want := sha256.Sum256(of); !bytes.Equal(d.Sum(nil), want[:]) {
+		t.Fatalf("%s: %x, want %x (of %d bytes)", what, d.Sum(nil), want, len(of))
+	}
+}
+
+// TestDigestsOfEveryLength compares one stream, two of the same bytes and two of different bytes with crypto/sha256.
+func TestDigestsOfEveryLength(t *testing.T) {
+	p, q := text(1, 4096), text(2, 4096)
+	for n := range len(p) + 1 {
+		one := New()
+		one.Write(p[:n])
+		equal(t, "one", one, p[:n])
+
+		a, b := New(), New()
+		WriteSame(a, b, p[:n])
+		equal(t, "same, first", a, p[:n])
+		equal(t, "same, second", b, p[:n])
+
+		a.Reset()
+		b.Reset()
+		WritePair(a, p[:n], b, q[:len(q)-n])
+		equal(t, "pair, first", a, p[:n])
+		equal(t, "pair, second", b, q[:len(q)-n])
+	}
+}
+
+// TestPairOfEveryTwoLengthsModuloABlock writes both lanes in two steps, so that each begins the second step with every
+// number of bytes held and ends with every other.
+func TestPairOfEveryTwoLengthsModuloABlock(t *testing.T) {
+	p, q := text(3, 5*block), text(4, 5*block)
+	for i := range block {
+		for j := range block {
+			a, b := New(), New()
+			WritePair(a, p[:i], b, q[:j])
+			WritePair(a, p[i:3*block+j], b, q[j:4*block+i])
+			equal(t, "first", a, p[:3*block+j])
+			equal(t, "second", b, q[:4*block+i])
+
+			a.Reset()
+			b.Reset()
+			a.Write(p[:i])
+			b.Write(q[:j])
+			WriteSame(a, b, p[i:3*block+j])
+			equal(t, "same, first", a, p[:3*block+j])
+			equal(t, "same, second", b, append(bytes.Clone(q[:j]), p[i:3*block+j]...))
+		}
+	}
+}
+
+// TestDigestsInAnyOrderOfWrites draws writes of all three kinds, resets and sums between them.
+func TestDigestsInAnyOrderOfWrites(t *testing.T) {
+	p := text(5, 10*block)
+	rapid.Check(t, func(t *rapid.T) {
+		piece := rapid.Custom(func(t *rapid.T) []byte {
+			from := rapid.IntRange(0, len(p)).Draw(t, "from")
+			return p[from:rapid.IntRange(from, len(p)).Draw(t, "to")]
+		})
+		digests, written := [2]*Digest{New(), New()}, [2][]byte{}
+		for range rapid.IntRange(1, 20).Draw(t, "steps") {
+			i := rapid.IntRange(0, 1).Draw(t, "lane")
+			x, y := piece.Draw(t, "x"), piece.Draw(t, "y")
+			switch rapid.SampledFrom([]string{"one", "same", "pair", "reset"}).Draw(t, "step") {
+			case "one":
+				digests[i].Write(x)
+				written[i] = append(written[i], x...)
+			case "same":
+				WriteSame(digests[i], digests[1-i], x)
+				written[0], written[1] = append(written[0], x...), append(written[1], x...)
+			case "pair":
+				WritePair(digests[i], x, digests[1-i], y)
+				written[i], written[1-i] = append(written[i], x...), append(written[1-i], y...)
+			case "reset":
+				digests[i].Reset()
+				written[i] = nil
+			}
+			for n, d := range digests {
+				if want := sha256.Sum256(written[n]); !bytes.Equal(d.Sum([]byte("before")), append([]byte("before"), want[:]...)) {
+					t.Fatalf("lane %d: %x, want %x", n, d.Sum(nil), want)
+				}
+			}
+		}
+	})
+}
+
+// TestBlockFileIsWhatTheGeneratorPrints keeps hands out of the file.
+func TestBlockFileIsWhatTheGeneratorPrints(t *testing.T) {
+	want, err := exec.Command("go", "run", "generate.go").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile("block_amd64.s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Error("block_amd64.s is not what go generate makes")
+	}
+}
+
+func FuzzPair(f *testing.F) {
+	f.Add([]byte("abc"), []byte(""), 1)
+	f.Add(text(6, 200), text(7, 300), 70)
+	f.Fuzz(func(t *testing.T, p, q []byte, cut int) {
+		i, j := min(max(cut, 0), len(p)), min(max(cut, 0), len(q))
+		a, b := New(), New()
+		WritePair(a, p[:i], b, q[:j])
+		WritePair(a, p[i:], b, q[j:])
+		equal(t, "first", a, p)
+		equal(t, "second", b, q)
+	})
+}
+
+const benchSize = 64 << 10
+
+func BenchmarkStandard(b *testing.B) {
+	p, d := text(8, benchSize), sha256.New()
+	b.SetBytes(benchSize)
+	for b.Loop() {
+		d.Write(p)
+	}
+}
+
+func BenchmarkOne(b *testing.B) {
+	p, d := text(8, benchSize), New()
+	b.SetBytes(benchSize)
+	for b.Loop() {
+		d.Write(p)
+	}
+}
+
+func BenchmarkSame(b *testing.B) {
+	p, x, y := text(8, benchSize), New(), New()
+	b.SetBytes(benchSize)
+	for b.Loop() {
+		WriteSame(x, y, p)
+	}
+}
+
+func BenchmarkPair(b *testing.B) {
+	p, q, x, y := text(8, benchSize), text(9, benchSize), New(), New()
+	b.SetBytes(2 * benchSize)
+	for b.Loop() {
+		WritePair(x, p, y, q)
+	}
+}

@@ -1,5 +1,7 @@
-// Package hashing turns files into digests at the machine's speed. Files are hashed in parallel; cores that find no
-// file of their own read ahead, or hash beside, for those that are still at work; every byte is read once.
+// Package hashing turns files into digests at the machine's speed. Files are hashed in parallel, and for SHA-256 two at a
+// time on each core where it has the instructions (package lanes); cores that find no file of their own read ahead, or hash
+// beside, for those that are still at work; every byte is read once. Large files are mapped on Linux: what happens to them
+// meanwhile is an error like any other.
 //
 // Start with [Hasher.Files] for many files and [Hasher.File] for one. A [Plan] says which digests are wanted, a [Job] is
 // one file, a [Result] its digests.
@@ -78,7 +80,8 @@ type Hasher struct {
 	Plan Plan
 
 	// Workers is how many goroutines read and hash at the same time, all told. 0 and below mean GOMAXPROCS; no more than
-	// 1024 are used. Memory for buffers is in proportion to it: at most 2 MiB a worker.
+	// 1024 are used. Memory for buffers is in proportion to it: at most 3 MiB a worker, and 8 MiB
+	// of files that are mapped.
 	Workers int
 
 	// Progress is told how many bytes were read since it was last called: an increment, from several goroutines at

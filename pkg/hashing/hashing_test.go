@@ -117,6 +117,14 @@ func sameResults(t *rapid.T, got, want [][]Result) {
 // TestFilesEqualsNaiveHashing draws sizes around the boundaries of buffers and shards, plans, group shapes and numbers of
 // workers, and compares digests, what Stream and Tee got, the order in a group, and progress with what they should be.
 func TestFilesEqualsNaiveHashing(t *testing.T) {
+	t.Run("mapped", equalsNaiveHashing)
+	t.Run("read", func(t *testing.T) {
+		withoutMapping(t)
+		equalsNaiveHashing(t)
+	})
+}
+
+func equalsNaiveHashing(t *testing.T) {
 	const most = takeAtOnce + 3*chunk
 	data := random(most)
 	write := func(size int) string { return pathOf(t, writeFile(t, data[:size])) }
@@ -320,8 +328,16 @@ var ways = map[string]struct {
 }
 
 // TestFilesNamesTheFault gives every kind of fault to every way in which a file is read: alone in one chunk, with lanes,
-// by shards, and beside others in a group.
+// by shards, and beside others in a group; mapped and read.
 func TestFilesNamesTheFault(t *testing.T) {
+	t.Run("mapped", namesTheFault)
+	t.Run("read", func(t *testing.T) {
+		withoutMapping(t)
+		namesTheFault(t)
+	})
+}
+
+func namesTheFault(t *testing.T) {
 	for way, w := range ways {
 		data := random(w.size)
 		for fault, f := range faults {

@@ -23,6 +23,7 @@ type schedule struct {
 	stop context.CancelFunc // ends the work that is under way
 
 	mu      sync.Mutex
+	hungry  int          // workers that have nothing to do yet
 	waiting []int        // indexes of groups that nobody has begun; the largest is last
 	sharded []*shardFile // files whose shards several workers may take
 	err     error        // the first; once it is set, no more work is handed out
@@ -48,6 +49,7 @@ func newSchedule(h Hasher, groups [][]Job, limit int, stop context.CancelFunc) *
 // run works until nothing is left, with at most limit goroutines, and returns the first error.
 func (s *schedule) run(ctx context.Context, limit int) error {
 	workers := s.useful(limit)
+	s.hungry = workers
 	for range limit - workers {
 		s.idle <- struct{}{}
 	}
@@ -81,8 +83,12 @@ func (s *schedule) useful(limit int) int {
 func (s *schedule) work(ctx context.Context) {
 	w := worker{plan: s.plan, progress: s.progress, idle: s.idle}
 	defer w.release()
+	if s.plan.pairs() {
+		w.pairs(ctx, s)
+		return
+	}
 	for {
-		group, shards, ok := s.next()
+		group, shards, ok := s.next(&w, false)
 		if !ok {
 			return
 		}
@@ -98,13 +104,23 @@ func (s *schedule) work(ctx context.Context) {
 	}
 }
 
-// next returns a group that nobody has begun, or a file to take shards of; neither if there is nothing left to do.
-func (s *schedule) next() (group int, shards *shardFile, ok bool) {
+// next returns a group that nobody has begun, or a file to take shards of; neither if there is nothing to do. A worker that
+// asks for more than it has leaves to each that has nothing yet its first.
+func (s *schedule) next(w *worker, more bool) (group int, shards *shardFile, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err != nil {
+	if s.err != nil || more && s.left() <= int64(s.hungry) {
 		return 0, nil, false
 	}
+	if !more && w.fed { // it has nothing any more
+		s.hungry++
+	}
+	defer func() {
+		if !more && ok {
+			s.hungry--
+		}
+		w.fed = more || ok
+	}()
 	if last := len(s.waiting) - 1; last >= 0 {
 		group, s.waiting = s.waiting[last], s.waiting[:last]
 		if !s.spreads(group) {
@@ -122,6 +138,18 @@ func (s *schedule) next() (group int, shards *shardFile, ok bool) {
 		s.sharded = s.sharded[1:]
 	}
 	return 0, nil, false
+}
+
+// left returns how many times next can hand something out, at least, as far as s.hungry has to know.
+func (s *schedule) left() int64 {
+	n := int64(len(s.waiting))
+	for _, f := range s.sharded {
+		if n > int64(s.hungry) {
+			break
+		}
+		n += f.left()
+	}
+	return n
 }
 
 // spreads reports whether several workers may share the file of a group: nothing about it has to happen in order, and it

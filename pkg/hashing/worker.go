@@ -4,19 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"os"
 )
 
-// worker hashes one thing after another and keeps what can be used again: hashes and buffers.
+// worker hashes one thing after another and keeps its buffers.
 type worker struct {
 	plan     Plan
 	progress func(int64)
 	idle     chan struct{} // see schedule
+	fed      bool          // the schedule's: it has something to do
 
-	hash  hash.Hash // of the plan's algorithm; nil until it is needed
-	slots [ahead]*slot
+	slots [ahead + 2]*slot // of stream, and of both sides (see pairs)
 }
 
 // group hashes jobs in order.
@@ -32,59 +31,23 @@ func (w *worker) group(ctx context.Context, jobs []Job, results []Result) error 
 }
 
 // file hashes one file from its first byte to its last.
-func (w *worker) file(ctx context.Context, j Job) (r Result, err error) {
-	h, err := w.planned()
+func (w *worker) file(ctx context.Context, j Job) (Result, error) {
+	sums, err := w.digests(j)
 	if err != nil {
-		return r, err
+		return Result{}, err
 	}
-	planned := &shardWriter{hash: h, size: w.plan.ShardSize}
-	var streams []*Stream
-	var whole *Stream
-	if w.plan.SHA256 && !w.plan.sumsAreSHA256() {
-		whole = NewStream()
-		streams = append(streams, whole)
-	}
-	if j.Stream != nil {
-		streams = append(streams, j.Stream)
-	}
-	sinks := planned.with(streams)
-	if j.Tee != nil {
-		sinks = append(sinks, j.Tee)
-	}
-
 	file, err := w.open(ctx, j.Open)
 	if err != nil {
-		return r, err
+		return Result{}, err
 	}
 	defer file.Close()
-	if err := w.stream(ctx, file, 0, j.Size, sinks); err != nil {
-		return r, err
+	if err := w.stream(ctx, file, 0, j.Size, sums.sinks(j)); err != nil {
+		return Result{}, err
 	}
 	if err := atEnd(file, j); err != nil {
-		return r, err
+		return Result{}, err
 	}
-
-	r.Sums = planned.finish()
-	switch {
-	case w.plan.sumsAreSHA256():
-		r.SHA256, r.HasSHA256 = Sum(r.Sums[0]), true
-	case whole != nil:
-		r.SHA256, r.HasSHA256 = whole.Sum(), true
-	}
-	return r, nil
-}
-
-// planned returns the worker's hash of the plan's algorithm, empty.
-func (w *worker) planned() (hash.Hash, error) {
-	if w.hash == nil {
-		h, err := w.plan.Algorithm.New()
-		if err != nil {
-			return nil, err
-		}
-		w.hash = h
-	}
-	w.hash.Reset()
-	return w.hash, nil
+	return sums.result(), nil
 }
 
 // errNoFile says that Job.Open broke its contract.
@@ -102,14 +65,18 @@ func (w *worker) open(ctx context.Context, open func() (*os.File, error)) (*os.F
 	return file, err
 }
 
-// atEnd holds a file that was read to its size, and to the job's own check.
+// atEnd holds a file that was read to its size, and to the job's own check. It looks at the last byte too: a mapping shows
+// zeros behind the end of a file that became shorter within its last page.
 func atEnd(file *os.File, j Job) error {
-	var more [1]byte
-	switch n, err := file.ReadAt(more[:], j.Size); {
-	case n > 0:
+	var last [2]byte
+	have := min(1, j.Size)
+	switch n, err := file.ReadAt(last[:1+have], j.Size-have); {
+	case int64(n) > have:
 		return fmt.Errorf("%w: more than %d bytes", ErrChanged, j.Size)
 	case !errors.Is(err, io.EOF):
 		return err
+	case int64(n) < have:
+		return fmt.Errorf("%w: it ends before byte %d", ErrChanged, j.Size)
 	}
 	if j.Check == nil {
 		return nil

@@ -194,6 +194,35 @@ type Published struct {
 // Publish stores the artifact at path, whose manifest is m, with its evidence under ref. The tag moves last, when
 // everything else is there. A digest in ref that is not the artifact's ID is an error.
 func Publish(ctx context.Context, path string, m *manifest.Manifest, evidence []chain.Item, ref Ref, o PublishOptions) (Published, error) {
+	repo, err := Open(ref, o.Options)
+	if err != nil {
+		return Published{}, err
+	}
+	defer repo.Close()
+	return publishTo(ctx, repo, path, m, nil, evidence, ref, o)
+}
+
+// PublishFiles lists and hashes the artifact at path, as list says, and publishes it; see manifest.Build and Publish.
+// Large files of a first push into a registry's repository are sent while they are hashed, in one pass over their bytes;
+// else each is hashed, and sent unless it is there. Whichever it was, what the registry holds is what was hashed.
+func PublishFiles(ctx context.Context, path string, list manifest.Options, evidence []chain.Item, ref Ref, o PublishOptions) (Published, error) {
+	repo, err := Open(ref, o.Options)
+	if err != nil {
+		return Published{}, err
+	}
+	defer repo.Close()
+	sent := newAhead(ctx, repo, o.PushOptions)
+	defer sent.close()
+	list.Tee = sent.writer()
+	m, err := manifest.Build(ctx, path, list)
+	if err != nil {
+		return Published{}, err
+	}
+	sent.end()
+	return publishTo(ctx, repo, path, m, sent, evidence, ref, o)
+}
+
+func publishTo(ctx context.Context, repo *Repo, path string, m *manifest.Manifest, sent *ahead, evidence []chain.Item, ref Ref, o PublishOptions) (Published, error) {
 	canonical, err := m.OCI()
 	if err != nil {
 		return Published{}, err
@@ -201,13 +230,8 @@ func Publish(ctx context.Context, path string, m *manifest.Manifest, evidence []
 	if ref.Digest() != "" && ref.Digest() != canonical.ID {
 		return Published{}, fmt.Errorf("push to %s: the artifact is %s", ref, canonical.ID)
 	}
-	repo, err := Open(ref, o.Options)
-	if err != nil {
-		return Published{}, err
-	}
-	defer repo.Close()
-	if _, err := repo.Push(ctx, canonical, Files{Path: path}, o.PushOptions); err != nil {
-		return Published{}, err
+	if err := repo.push(ctx, canonical, Files{Path: path}, sent, o.PushOptions); err != nil {
+		return Published{}, doing(err, "push %s to %s", canonical.ID, repo.Name())
 	}
 	subject := Descriptor{ocispec.MediaTypeImageManifest, canonical.ID, int64(len(canonical.Manifest))}
 	for _, item := range evidence {

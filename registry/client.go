@@ -50,6 +50,7 @@ type call struct {
 	header    http.Header
 	body      func() (io.ReadCloser, error) // nil: none; may be called again
 	size      int64                         // of the body
+	stores    int64                         // bytes that the registry stores for good before it answers
 	access    access
 	elsewhere bool // GET and HEAD: may be answered by another host
 }
@@ -106,13 +107,16 @@ func (c *client) do(ctx context.Context, r call) (*http.Response, error) {
 func (c *client) send(ctx context.Context, r call, target *url.URL, authorization string) (*http.Response, error) {
 	w := watch(ctx, c.timeout)
 	var body io.ReadCloser
+	if r.body == nil || r.size == 0 {
+		w.rest(r.stores)
+	}
 	if r.body != nil && r.size > 0 {
 		opened, err := r.body()
 		if err != nil {
 			w.stop()
 			return nil, err
 		}
-		body = &watched{ReadCloser: opened, w: w}
+		body = &lastByte{&watched{ReadCloser: opened, w: w}, r.size, func() { w.rest(r.stores) }}
 	}
 	req, err := http.NewRequestWithContext(w.ctx, r.method, target.String(), body)
 	if err != nil {
@@ -279,22 +283,44 @@ type watchdog struct {
 	cancel  context.CancelCauseFunc
 	timer   *time.Timer
 	timeout time.Duration
-	bytes   atomic.Int64 // since the timer was last set
+	allowed atomic.Int64 // nanoseconds for which the timer was last set
+	bytes   atomic.Int64 // that went by since then
 }
+
+// storing is how many bytes a registry stores in a second at the least. Once it has the last byte of an upload it
+// hashes, copies or moves the whole of it, in object stores at the speed of a copy, and says nothing meanwhile: that is
+// no hang. One who does hang is found out so much later.
+const storing = 8 << 20
 
 func watch(ctx context.Context, timeout time.Duration) *watchdog {
 	ctx, cancel := context.WithCancelCause(ctx)
 	w := &watchdog{ctx: ctx, cancel: cancel, timeout: timeout}
-	w.timer = time.AfterFunc(timeout, func() { cancel(fmt.Errorf("%w: nothing moved for %s", ErrTimeout, timeout)) })
+	w.allowed.Store(int64(timeout))
+	w.timer = time.AfterFunc(timeout, func() {
+		cancel(fmt.Errorf("%w: nothing moved for %s", ErrTimeout, time.Duration(w.allowed.Load())))
+	})
 	return w
 }
 
 // moved tells the watchdog that n bytes went by.
 func (w *watchdog) moved(n int) {
-	if w.bytes.Add(int64(n)) >= stepBytes && w.ctx.Err() == nil {
-		w.bytes.Store(0)
-		w.timer.Reset(w.timeout)
+	if w.bytes.Add(int64(n)) >= stepBytes {
+		w.wait(w.timeout)
 	}
+}
+
+// rest tells the watchdog that everything was sent, and what the registry now has to store before it answers.
+func (w *watchdog) rest(stores int64) {
+	w.wait(w.timeout + time.Duration(stores/storing)*time.Second)
+}
+
+func (w *watchdog) wait(d time.Duration) {
+	if w.ctx.Err() != nil {
+		return
+	}
+	w.bytes.Store(0)
+	w.allowed.Store(int64(d))
+	w.timer.Reset(d)
 }
 
 func (w *watchdog) stop() {
@@ -332,4 +358,21 @@ func (b *watched) Close() error {
 		b.w.stop()
 	}
 	return err
+}
+
+// lastByte is the body of a request that tells when all of it was read.
+type lastByte struct {
+	io.ReadCloser
+	left int64
+	read func()
+}
+
+func (b *lastByte) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if n > 0 && b.left > 0 {
+		if b.left -= int64(n); b.left <= 0 {
+			b.read()
+		}
+	}
+	return n, err
 }

@@ -77,13 +77,14 @@ func (r *Repo) Push(ctx context.Context, c *manifest.Canonical, src Source, o Pu
 	if c == nil || len(c.Layers) == 0 {
 		return "", errors.New("push: no artifact")
 	}
-	if err := r.push(ctx, c, src, o); err != nil {
+	if err := r.push(ctx, c, src, nil, o); err != nil {
 		return "", doing(err, "push %s to %s", c.ID, r.Name())
 	}
 	return c.ID, nil
 }
 
-func (r *Repo) push(ctx context.Context, c *manifest.Canonical, src Source, o PushOptions) error {
+// push stores the artifact, of which some may have been sent ahead.
+func (r *Repo) push(ctx context.Context, c *manifest.Canonical, src Source, sent *ahead, o PushOptions) error {
 	if err := checkSum(c.Manifest, c.ID); err != nil {
 		return err
 	}
@@ -109,8 +110,14 @@ func (r *Repo) push(ctx context.Context, c *manifest.Canonical, src Source, o Pu
 				return context.Cause(inner)
 			}
 			d := Descriptor{l.MediaType, l.Digest.String(), l.Size}
+			g := m.layer(l.Name, d)
+			if sent.complete(inner, l.Name, d) {
+				g.is(EventStart)
+				g.finish()
+				return nil
+			}
 			open := func() (io.ReadCloser, error) { return openLayer(l, src) }
-			return doing(r.pushLayer(inner, d, open, from, m.layer(l.Name, d)), "push %q", l.Name)
+			return doing(r.pushLayer(inner, d, open, from, g), "push %q", l.Name)
 		})
 	}
 	if err := work.Wait(); err != nil {

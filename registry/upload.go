@@ -81,6 +81,11 @@ func (r *remote) startUpload(ctx context.Context, query url.Values, to access) (
 		return nil, refusal(resp)
 	}
 	drain(resp)
+	return location(resp)
+}
+
+// location returns where an upload goes on.
+func location(resp *http.Response) (*url.URL, error) {
 	at, err := resp.Request.URL.Parse(resp.Header.Get("Location"))
 	if err != nil || resp.Header.Get("Location") == "" {
 		return nil, fmt.Errorf("registry opens an upload at %q, which is no address", resp.Header.Get("Location"))
@@ -91,39 +96,43 @@ func (r *remote) startUpload(ctx context.Context, query url.Values, to access) (
 // upload sends a blob in one piece (distribution-spec 1.1, POST then PUT). The bytes are checked on their way, and the
 // last of them leave only if all are right.
 func (r *remote) upload(ctx context.Context, at *url.URL, d Descriptor, open func() (io.ReadCloser, error)) error {
-	query := at.Query()
-	query.Set("digest", d.Digest)
-	target := *at
-	target.RawQuery = query.Encode()
-
-	var sent *checkedReader
-	put := call{
-		method: http.MethodPut, url: &target, access: access{push: true}, size: d.Size,
-		header: http.Header{"Content-Type": {"application/octet-stream"}},
-		body: func() (io.ReadCloser, error) {
-			from, err := open()
-			if err != nil {
-				return nil, err
-			}
-			sent = newCheckedReader(from, d.Digest, d.Size)
-			return &checkedBody{sent, from}, nil
-		},
-	}
 	if d.Size == 0 { // no body is sent, so nothing would look at it
 		if err := checkSum(nil, d.Digest); err != nil {
 			return err
 		}
 	}
-	resp, err := r.client.do(ctx, put)
+	var sent *checkedReader
+	err := r.closeUpload(ctx, at, d, func() (io.ReadCloser, error) {
+		from, err := open()
+		if err != nil {
+			return nil, err
+		}
+		sent = newCheckedReader(from, d.Digest, d.Size)
+		return &checkedBody{sent, from}, nil
+	})
 	if sent != nil {
 		// The cause, where the connection only saw its end.
 		if cause := sent.failure(); cause != nil && cause != errGivenUp {
-			if err == nil {
-				drain(resp)
-			}
 			return cause
 		}
 	}
+	return err
+}
+
+// closeUpload says what an upload is, and sends with that the bytes of body; nil where the registry has them.
+func (r *remote) closeUpload(ctx context.Context, at *url.URL, d Descriptor, body func() (io.ReadCloser, error)) error {
+	query := at.Query()
+	query.Set("digest", d.Digest)
+	target := *at
+	target.RawQuery = query.Encode()
+	put := call{
+		method: http.MethodPut, url: &target, access: access{push: true}, body: body, stores: d.Size,
+		header: http.Header{"Content-Type": {"application/octet-stream"}},
+	}
+	if body != nil {
+		put.size = d.Size
+	}
+	resp, err := r.client.do(ctx, put)
 	if err != nil {
 		return err
 	}

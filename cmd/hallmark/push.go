@@ -39,16 +39,19 @@ referrers. The tag moves last. Exclusions that model.sig records are kept.`,
 			if err != nil {
 				return err
 			}
-			m, err := build(c.Context(), s, path, o, out)
-			if err != nil {
-				return err
-			}
-			bar := newProgress(s, "pushed", out)
-			defer bar.stop()
-			pushed, err := registry.Publish(c.Context(), path, m, evidence, ref, registry.PublishOptions{Options: net.options(), PushOptions: registry.PushOptions{
-				Progress: bar.update, Events: events(s, out), MountFrom: mountFrom,
+			hashed, sent := newProgress(s, "hashed", out), newProgress(s, "pushed", out)
+			defer sent.stop()
+			defer hashed.stop()
+			o.Progress = hashed.update
+			pushed, err := registry.PublishFiles(c.Context(), path, o, evidence, ref, registry.PublishOptions{Options: net.options(), PushOptions: registry.PushOptions{
+				Progress: func(done, total int64) {
+					hashed.stop()
+					sent.update(done, total)
+				},
+				Events: events(s, out), MountFrom: mountFrom,
 			}})
-			bar.stop()
+			hashed.stop()
+			sent.stop()
 			if err != nil {
 				return err
 			}

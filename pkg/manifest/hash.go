@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"io"
 	"strconv"
 	"sync/atomic"
 
@@ -13,9 +14,10 @@ import (
 
 // HashOptions says what of a listing is hashed.
 type HashOptions struct {
-	Only     func(name string) bool  // nil: everything
-	Workers  int                     // 0: one per core
-	Progress func(done, total int64) // bytes, from several goroutines; nil: nobody
+	Only     func(name string) bool                  // nil: everything
+	Workers  int                                     // 0: one per core
+	Progress func(done, total int64)                 // bytes, from several goroutines; nil: nobody
+	Tee      func(name string, size int64) io.Writer // see Options
 }
 
 // Hash reads the listed files once and returns their manifest. What was hashed is what was listed: inode, size and
@@ -68,6 +70,14 @@ func (l *Listing) hash(ctx context.Context, m *Manifest, entries []Entry, o Hash
 		if len(e.blob()) == 40 || e.blob() != "" && l.options.NoID {
 			blobs[i] = blobHash(e)
 			jobs[i].Tee = blobs[i]
+		}
+		if o.Tee == nil {
+			continue
+		}
+		if also := o.Tee(e.Name, e.Size); also != nil && jobs[i].Tee != nil {
+			jobs[i].Tee = io.MultiWriter(jobs[i].Tee, also)
+		} else if also != nil {
+			jobs[i].Tee = also
 		}
 	}
 	groups, where, packs := arrange(m, jobs)

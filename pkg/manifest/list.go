@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -28,6 +29,11 @@ type Options struct {
 	NoID          bool                    // do not compute whole-file SHA-256 where the method does not need it
 	Workers       int                     // 0: one per core
 	Progress      func(done, total int64) // bytes hashed, from several goroutines; nil: nobody
+
+	// Tee returns who else gets a file's bytes in the pass that hashes them, in order and each once, or nil. It is asked
+	// about one file after the other before the first is read. The writer is used by one goroutine, which waits for it;
+	// its error is Build's. nil: nobody.
+	Tee func(name string, size int64) io.Writer
 }
 
 // Entry is one file that was listed.
@@ -120,7 +126,7 @@ func Build(ctx context.Context, path string, o Options) (*Manifest, error) {
 	case len(l.Entries) == 0:
 		return nil, &RefusedError{Path: path, Err: ErrEmpty}
 	}
-	return l.Hash(ctx, HashOptions{Workers: o.Workers, Progress: o.Progress})
+	return l.Hash(ctx, HashOptions{Workers: o.Workers, Progress: o.Progress, Tee: o.Tee})
 }
 
 // List lists the artifact at path without reading it. What no artifact may hold is in Refused; errors are what could

@@ -3,6 +3,8 @@ package registry
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -84,9 +87,24 @@ func (l *layout) checkMarker(root *os.Root, write bool) error {
 
 func blobPath(digest string) string { return layoutBlobs + "/" + strings.TrimPrefix(digest, "sha256:") }
 
-// hasBlob reads the blob: a name and a size do not make it whole.
+// checkedTime is when a blob that was put here says it was last written to: a time that follows from its digest and that
+// no clock shows any more. A file is given it once its bytes were checked, and whatever writes to the file later, or puts
+// another in its place, gives it another one. So where name, size and time agree the bytes are those that were checked,
+// and a second push need not read them.
+//
+// What that takes for whole and is not, a disk has spoiled, or somebody who set the time too. A push that leaves it there
+// costs those who pull from the layout an error, never other bytes: all who read a blob hold it to its digest. What other
+// tools put here has a clock's time, and is read.
+func checkedTime(digest string) time.Time {
+	const sinceThen, spread = 1_000_000_000, 1 << 28 // from 2001 for eight years and a half
+	sum := sha256.Sum256([]byte(digest))
+	// Even seconds are what every file system can keep.
+	return time.Unix(sinceThen+int64(binary.BigEndian.Uint32(sum[:])%spread)&^1, 0)
+}
+
+// hasBlob reads the blob, unless it is known to be as it was when it was checked: a name and a size do not make it whole.
 func (l *layout) hasBlob(ctx context.Context, d Descriptor) (bool, error) {
-	from, err := l.openBlob(ctx, d)
+	from, info, err := l.find(d)
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrDigest) {
 		return false, nil
 	}
@@ -94,6 +112,9 @@ func (l *layout) hasBlob(ctx context.Context, d Descriptor) (bool, error) {
 		return false, err
 	}
 	defer from.Close()
+	if info.ModTime().Equal(checkedTime(d.Digest)) {
+		return true, nil
+	}
 	_, err = copyBytes(ctx, io.Discard, newCheckedReader(from, d.Digest, d.Size), nil)
 	if errors.Is(err, ErrDigest) {
 		return false, nil
@@ -102,26 +123,35 @@ func (l *layout) hasBlob(ctx context.Context, d Descriptor) (bool, error) {
 }
 
 func (l *layout) openBlob(_ context.Context, d Descriptor) (io.ReadCloser, error) {
-	root, err := l.open(false)
+	f, _, err := l.find(d)
 	if err != nil {
 		return nil, err
-	}
-	defer root.Close()
-	f, info, err := openRegular(root, blobPath(d.Digest))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("blob %s: %w", d.Digest, ErrNotFound)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() != d.Size {
-		_ = f.Close()
-		return nil, fmt.Errorf("%w: layout has %d bytes under %s, not %d", ErrDigest, info.Size(), d.Digest, d.Size)
 	}
 	return f, nil
 }
 
-// putBlob writes beside the blob's place, checks, syncs, and renames. Two writers of one blob write the same.
+// find opens a file that has a blob's name and size.
+func (l *layout) find(d Descriptor) (*os.File, fs.FileInfo, error) {
+	root, err := l.open(false)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer root.Close()
+	f, info, err := openRegular(root, blobPath(d.Digest))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, fmt.Errorf("blob %s: %w", d.Digest, ErrNotFound)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if info.Size() != d.Size {
+		_ = f.Close()
+		return nil, nil, fmt.Errorf("%w: layout has %d bytes under %s, not %d", ErrDigest, info.Size(), d.Digest, d.Size)
+	}
+	return f, info, nil
+}
+
+// putBlob writes beside the blob's place, checks, marks as checked, syncs, and renames. Two writers of one blob write the same.
 func (l *layout) putBlob(ctx context.Context, d Descriptor, open func() (io.ReadCloser, error)) error {
 	root, err := l.open(true)
 	if err != nil {
@@ -139,6 +169,9 @@ func (l *layout) putBlob(ctx context.Context, d Descriptor, open func() (io.Read
 	temporary := layoutBlobs + "/" + temporaryPrefix + rand.Text()
 	return writeFile(root, temporary, blobPath(d.Digest), func(to io.Writer) error {
 		_, err := copyBytes(ctx, to, newCheckedReader(from, d.Digest, d.Size), nil)
+		if err == nil { // where times cannot be set, the blob is read when somebody asks for it
+			_ = root.Chtimes(temporary, time.Time{}, checkedTime(d.Digest))
+		}
 		return err
 	})
 }
@@ -206,57 +239,6 @@ func (l *layout) putManifest(ctx context.Context, raw []byte, d Descriptor, tag 
 		return false, err
 	}
 	return true, replaceFile(root, ocispec.ImageIndexFile, raw)
-}
-
-// tags returns the tags that begin with prefix, each once.
-func (x *indexFile) tags(prefix string) []string {
-	var found []string
-	for _, m := range x.Manifests {
-		if t := m.Annotations[ocispec.AnnotationRefName]; strings.HasPrefix(t, prefix) && tagName.MatchString(t) && !slices.Contains(found, t) {
-			found = append(found, t)
-		}
-	}
-	return found
-}
-
-// put lists d, under tag if there is one, and reports whether that changed anything. What the tag named before stays
-// listed without it: evidence may refer to it.
-func (x *indexFile) put(d Descriptor, tag string) bool {
-	listed, changed := false, false
-	for i, m := range x.Manifests {
-		name := m.Annotations[ocispec.AnnotationRefName]
-		switch {
-		case m.Digest == d.Digest && (name == tag || tag == ""):
-			listed = true
-		case m.Digest == d.Digest && name == "":
-			x.Manifests[i].Annotations = withName(m.Annotations, tag)
-			listed, changed = true, true
-		case name == tag && tag != "":
-			x.Manifests[i].Annotations = withName(m.Annotations, "")
-			changed = true
-		}
-	}
-	if !listed {
-		x.Manifests = append(x.Manifests, referrer{Descriptor: d, Annotations: withName(nil, tag)})
-		changed = true
-	}
-	return changed
-}
-
-// withName returns the annotations with another ref name, or with none.
-func withName(old map[string]string, tag string) map[string]string {
-	next := map[string]string{}
-	for k, v := range old {
-		next[k] = v
-	}
-	delete(next, ocispec.AnnotationRefName)
-	if tag != "" {
-		next[ocispec.AnnotationRefName] = tag
-	}
-	if len(next) == 0 {
-		return nil
-	}
-	return next
 }
 
 func (l *layout) tags(_ context.Context, prefix string) ([]string, error) {
@@ -339,34 +321,4 @@ func (l *layout) each(ctx context.Context, see func(m referrer, subject string))
 		see(m, subject)
 	}
 	return nil
-}
-
-// subjectOf returns the digest of what a manifest or index refers to, or nothing.
-func subjectOf(raw []byte) (string, error) {
-	var m struct {
-		Subject *Descriptor `json:"subject"`
-	}
-	if err := json.Unmarshal(raw, &m); err != nil {
-		return "", fmt.Errorf("decode manifest: %w", err)
-	}
-	if m.Subject == nil {
-		return "", nil
-	}
-	return m.Subject.Digest, m.Subject.check()
-}
-
-// readIndex reads index.json; a layout that has none yet lists nothing.
-func readIndex(root *os.Root) (*indexFile, error) {
-	raw, err := readRegular(root, ocispec.ImageIndexFile, maxManifest)
-	if errors.Is(err, fs.ErrNotExist) {
-		return newIndex(), nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	x, err := parseIndex(raw)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", ocispec.ImageIndexFile, err)
-	}
-	return x, nil
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func TestLayoutDoesNotTrustWhatLiesThere(t *testing.T) {
@@ -49,6 +50,53 @@ func TestLayoutDoesNotTrustWhatLiesThere(t *testing.T) {
 				t.Errorf("after it was pushed again: %v", err)
 			}
 		})
+	}
+}
+
+// TestLayoutReadsOnlyWhatItDoesNotKnow tells by what a push mends what it read: bytes that were spoiled.
+func TestLayoutReadsOnlyWhatItDoesNotKnow(t *testing.T) {
+	ctx := context.Background()
+	dir := model(t, map[string]string{"a.bin": "aaaa"})
+	c := canonical(t, dir)
+	layout := filepath.Join(t.TempDir(), "layout")
+	r := open(t, mustRef(t, "oci:"+layout+":v1"), Options{})
+	at := filepath.Join(layout, filepath.FromSlash(blobPath(c.Layers[0].Digest.String())))
+	for _, row := range []struct {
+		name  string
+		spoil func() error
+		read  bool
+	}{
+		{"what was put and left alone", func() error {
+			info, err := os.Stat(at)
+			return errors.Join(err, os.WriteFile(at, []byte("AAAA"), 0o600), os.Chtimes(at, time.Time{}, info.ModTime()))
+		}, false},
+		{"what was written to", func() error { return os.WriteFile(at, []byte("AAAA"), 0o600) }, true},
+		{"what has another blob's time", func() error {
+			return errors.Join(os.WriteFile(at, []byte("AAAA"), 0o600), os.Chtimes(at, time.Time{}, checkedTime(sumOf(c.Config))))
+		}, true},
+		{"what has no time", func() error {
+			return errors.Join(os.WriteFile(at, []byte("AAAA"), 0o600), os.Chtimes(at, time.Time{}, time.Unix(0, 0)))
+		}, true},
+	} {
+		if _, err := r.Push(ctx, c, Files{dir}, PushOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := row.spoil(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Push(ctx, c, Files{dir}, PushOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		raw, err := os.ReadFile(at)
+		if err != nil || (string(raw) == "aaaa") != row.read {
+			t.Errorf("%s: after another push the blob is %q, %v", row.name, raw, err)
+		}
+		if err := r.Pull(ctx, c, filepath.Join(t.TempDir(), "out"), PullOptions{}); (err == nil) != row.read {
+			t.Errorf("%s: pull ended with %v", row.name, err)
+		}
+		if err := os.Remove(at); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

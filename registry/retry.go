@@ -147,7 +147,7 @@ func retryAfter(h http.Header) time.Duration {
 // rather not there; whom TLS does not trust is not trusted next time either.
 func interrupted(err error, reached bool) error {
 	var transfer *url.Error
-	if !errors.As(err, &transfer) || errors.Is(err, http.ErrSchemeMismatch) || isTLS(err) {
+	if !errors.As(err, &transfer) || errors.Is(err, http.ErrSchemeMismatch) || errors.Is(err, errInside) || isTLS(err) {
 		return err
 	}
 	var step *net.OpError

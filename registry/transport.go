@@ -17,7 +17,7 @@ const maxPEM = 4 << 20
 const connections = 32
 
 // newTransports returns how the registry's host is reached, and how every other host: the client's certificate is for
-// the registry alone. Both go through the proxies that the environment names. They speak HTTP/1.1, because several
+// the registry alone, and what it leads to is looked at by a guard. Both go through the proxies that the environment names. They speak HTTP/1.1, because several
 // streams of HTTP/2 share one connection, and with it one congestion window and one fate.
 func newTransports(o Options) (home, away http.RoundTripper, err error) {
 	if o.Transport != nil {
@@ -34,16 +34,17 @@ func newTransports(o Options) (home, away http.RoundTripper, err error) {
 	if base.TLSClientConfig.RootCAs, err = authorities(o.RegistryCA); err != nil {
 		return nil, nil, err
 	}
-	if o.ClientCertificate == "" && o.ClientKey == "" {
-		return base, base, nil
+	g := newGuard()
+	other := base.Clone()
+	base.DialContext, other.DialContext = g.toRegistry, g.elsewhere
+	if o.ClientCertificate != "" || o.ClientKey != "" {
+		own, err := clientCertificate(o.ClientCertificate, o.ClientKey)
+		if err != nil {
+			return nil, nil, err
+		}
+		base.TLSClientConfig.Certificates = []tls.Certificate{own}
 	}
-	own, err := clientCertificate(o.ClientCertificate, o.ClientKey)
-	if err != nil {
-		return nil, nil, err
-	}
-	identified := base.Clone()
-	identified.TLSClientConfig.Certificates = []tls.Certificate{own}
-	return identified, base, nil
+	return warded{base, g}, warded{other, g}, nil
 }
 
 // authorities returns the machine's certificate authorities and those of a file, or nil, which stands for the machine's.

@@ -372,14 +372,10 @@ func (a *archive) each(ctx context.Context, see func(m referrer, subject string)
 			continue
 		}
 		raw, _, err := a.manifest(ctx, m.Digest)
-		var of string
-		if err == nil {
-			of, err = subjectOf(raw)
-		}
 		if err != nil {
 			return fmt.Errorf("manifest %s: %w", m.Digest, err)
 		}
-		see(m, of)
+		see(m, knownSubject(raw))
 	}
 	return nil
 }

@@ -311,14 +311,10 @@ func (l *layout) each(ctx context.Context, see func(m referrer, subject string))
 		if err == nil {
 			err = checkSum(raw, m.Digest)
 		}
-		var subject string
-		if err == nil {
-			subject, err = subjectOf(raw)
-		}
 		if err != nil {
 			return fmt.Errorf("manifest %s: %w", m.Digest, err)
 		}
-		see(m, subject)
+		see(m, knownSubject(raw))
 	}
 	return nil
 }

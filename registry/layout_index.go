@@ -26,6 +26,16 @@ func subjectOf(raw []byte) (string, error) {
 	return m.Subject.Digest, m.Subject.check()
 }
 
+// knownSubject is subjectOf for lists. What is not well-formed refers to nothing: it is nobody's evidence, and whoever
+// names it hears what is wrong with it.
+func knownSubject(raw []byte) string {
+	subject, err := subjectOf(raw)
+	if err != nil {
+		return ""
+	}
+	return subject
+}
+
 // readIndex reads index.json; a layout that has none yet lists nothing.
 func readIndex(root *os.Root) (*indexFile, error) {
 	raw, err := readRegular(root, ocispec.ImageIndexFile, maxManifest)

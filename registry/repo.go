@@ -1,10 +1,12 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -111,8 +113,8 @@ func (r *Repo) Resolve(ctx context.Context, ref Ref) (Descriptor, error) {
 	return m.descriptor, nil
 }
 
-// Manifest returns the bytes of the manifest with the given digest, which were checked against it, at most 8 MiB. Do
-// not modify them.
+// Manifest returns the bytes of the manifest with the given digest, which were checked against it, at most 8 MiB. They
+// need not be a manifest's, or well-formed. Do not modify them.
 func (r *Repo) Manifest(ctx context.Context, digest string) ([]byte, error) {
 	m, err := r.byDigest(ctx, digest)
 	if err != nil {
@@ -148,6 +150,9 @@ func (r *Repo) read(ctx context.Context, target string) (*rawManifest, error) {
 		}
 	}
 	own, err := mediaTypeOf(raw)
+	if err != nil && r.holds(ctx, target, m) {
+		err = nil // it is what is there, so it can be refused: that is for those who know what it should be
+	}
 	switch {
 	case err != nil:
 		return nil, err
@@ -160,6 +165,20 @@ func (r *Repo) read(ctx context.Context, target string) (*rawManifest, error) {
 	r.last = m
 	r.mu.Unlock()
 	return m, nil
+}
+
+// holds reports whether m, which is no well-formed manifest, is what the repository has under target, and not the page
+// of some proxy or an answer that broke off. Its digest proves that; where a tag was asked for, what the registry calls
+// a manifest must be there under its digest too.
+func (r *Repo) holds(ctx context.Context, target string, m *rawManifest) bool {
+	if target == m.descriptor.Digest {
+		return true
+	}
+	if !slices.Contains(manifestTypes, m.descriptor.MediaType) {
+		return false
+	}
+	again, _, err := r.store.manifest(ctx, m.descriptor.Digest)
+	return err == nil && bytes.Equal(again, m.raw)
 }
 
 // Tag makes tag name the manifest with the given digest, which is in the repository already. It comes last: whoever

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -33,7 +32,7 @@ func newRemote(ref Ref, o Options) (*remote, error) {
 	}
 	keychain := o.Keychain
 	if keychain == nil {
-		keychain = authn.DefaultKeychain
+		keychain = logins{}
 	}
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	host := (&url.URL{Host: ref.host}).Hostname()

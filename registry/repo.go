@@ -20,7 +20,7 @@ const defaultTimeout = 2 * time.Minute
 // that the environment names.
 type Options struct {
 	InsecureHTTP bool              // allow HTTP without TLS where the registry does not speak TLS; to this machine it is always allowed
-	Keychain     authn.Keychain    // where logins are found; nil: Docker's and Podman's configuration and their helpers
+	Keychain     authn.Keychain    // where logins are found; nil: the file REGISTRY_AUTH_FILE names, or Docker's and Podman's, and their helpers
 	Transport    http.RoundTripper // nil: the standard one
 	Timeout      time.Duration     // for a network step that does not move; 0: 2 minutes; layouts have none
 	Offline      bool              // never use the network: opening a registry is an ErrOffline

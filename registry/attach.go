@@ -134,7 +134,7 @@ func (r *Repo) mergeFallback(ctx context.Context, subject string, entry referrer
 		if try > 0 && x.lists(entry.Digest) {
 			return nil
 		}
-		missing, err := r.ownTags(ctx, subject, x.Manifests, false)
+		missing, err := r.ownTags(ctx, subject, bundlesAmong(x.Manifests), false)
 		if err != nil {
 			return err
 		}
@@ -144,6 +144,9 @@ func (r *Repo) mergeFallback(ctx context.Context, subject string, entry referrer
 		if len(missing) == 0 {
 			return nil
 		}
+		x.Manifests = slices.DeleteFunc(x.Manifests, func(m referrer) bool { // listed with a type that is not its own
+			return slices.ContainsFunc(missing, func(n referrer) bool { return n.Digest == m.Digest })
+		})
 		x.Manifests = append(x.Manifests, missing...)
 		if len(x.Manifests) > maxReferrers {
 			return tooLarge("fallback index", maxReferrers)

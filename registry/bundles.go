@@ -76,7 +76,7 @@ func (r *Repo) bundles(ctx context.Context, subject string) ([]chain.Item, error
 // referrers lists what may be a bundle of subject, each once, sorted by digest.
 func (r *Repo) referrers(ctx context.Context, subject string) ([]referrer, error) {
 	found, err := r.everyReferrer(ctx, subject)
-	return slices.DeleteFunc(found, func(f referrer) bool { return !mayBeBundle(f) }), err
+	return bundlesAmong(found), err
 }
 
 // everyReferrer lists what refers to subject, of whatever type, each once, sorted by digest.
@@ -95,14 +95,20 @@ func (r *Repo) everyReferrer(ctx context.Context, subject string) ([]referrer, e
 			return nil, err
 		}
 		found = append(found, x.Manifests...)
-		own, err := r.ownTags(ctx, subject, found, true)
+		own, err := r.ownTags(ctx, subject, bundlesAmong(found), true)
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, own...)
+		found = append(own, found...) // of two entries for one digest, the one that was made from the manifest stays
 	}
 	slices.SortStableFunc(found, func(a, b referrer) int { return cmp.Compare(a.Digest, b.Digest) })
 	return slices.CompactFunc(found, func(a, b referrer) bool { return a.Digest == b.Digest }), nil
+}
+
+// bundlesAmong returns the entries that need no bundle's own tag to be looked at. Of any other entry the type may be a
+// lie that somebody wrote into the fallback index: it hides no bundle that has a tag.
+func bundlesAmong(entries []referrer) []referrer {
+	return slices.DeleteFunc(slices.Clone(entries), func(f referrer) bool { return !mayBeBundle(f) })
 }
 
 // mayBeBundle reports whether a list's entry has to be looked at. Some registries leave the type out or put the

@@ -121,6 +121,12 @@ func manifestLies() []Fault {
 	}
 }
 
+// getsList reports whether r is for what refers to an artifact: by the API, or by the fallback tag (distribution-spec 1.1,
+// Referrers Tag Schema).
+func getsList(r *http.Request) bool {
+	return asks(r, http.MethodGet, "/referrers/") || asks(r, http.MethodGet, "/manifests/sha256-")
+}
+
 // referrerLies are about what refers to an artifact. A list that hides evidence cannot be told from one that has none;
 // everything else can.
 func referrerLies() []Fault {
@@ -138,7 +144,7 @@ func referrerLies() []Fault {
 				x.Writer.Header()[k] = v
 			}
 			giveIndex(x, change(x, index.Manifests))
-		}}.At(http.MethodGet, "/referrers/")
+		}, When: getsList}
 	}
 	each := func(change func(*Descriptor)) func(*Exchange, []Descriptor) []Descriptor {
 		return func(_ *Exchange, entries []Descriptor) []Descriptor {

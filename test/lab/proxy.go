@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -190,15 +191,20 @@ func (x *Exchange) Cut(a *Answer, n int, reset bool) {
 	panic(http.ErrAbortHandler)
 }
 
-// Reset ends the connection the hard way: what the client has not read yet is lost.
+// Reset ends the connection the hard way: what the client has not read yet is lost. With HTTP/2 it is the stream.
 func (x *Exchange) Reset() {
 	conn, _, err := http.NewResponseController(x.Writer).Hijack()
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	if tcp, ok := conn.(*net.TCPConn); ok {
+	under := conn
+	if secured, ok := conn.(*tls.Conn); ok {
+		under = secured.NetConn() // closed by itself: TLS would say goodbye first
+	}
+	if tcp, ok := under.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}
+	_ = under.Close()
 	_ = conn.Close()
 }
 

@@ -225,3 +225,27 @@ func TestEvidenceOutlivesAnOverwrittenIndex(t *testing.T) {
 		t.Errorf("the index lists %s", raw)
 	}
 }
+
+// TestEvidenceOutlivesAnIndexOfWrongTypes: an index that calls every bundle something else hides none that has a tag of its
+// own, and the next writer sets it right.
+func TestEvidenceOutlivesAnIndexOfWrongTypes(t *testing.T) {
+	a := newArtifact(t, small())
+	g := a.stock(t, kinds["fallback tag"])
+	index := strings.Replace(a.canonical.ID, ":", "-", 1)
+	raw, _ := g.Manifest(repository, index)
+	const bundle, sbom = "application/vnd.dev.sigstore.bundle.v0.3+json", "application/spdx+json"
+	g.PutManifest(repository, asIndex, bytes.ReplaceAll(raw, []byte(bundle), []byte(sbom)), index)
+	ref := refAt(t, lab.Serve(t, g))
+	if d, _, err := a.verify(t.Context(), ref, options(long)); err != nil || d.Verdict() != policy.Yes {
+		t.Errorf("%s because of %v (%v)", d.Verdict(), d.Reasons(), err)
+	}
+	more := a.claim(t, 2)
+	if _, err := a.attach(t.Context(), ref, more, options(long)); err != nil {
+		t.Fatal(err)
+	}
+	a.mustHaveAll(t, g, more)
+	raw, _ = g.Manifest(repository, index)
+	if bytes.Count(raw, []byte(bundle)) != len(a.evidence)+1 || bytes.Contains(raw, []byte(sbom)) {
+		t.Errorf("the index lists %s", raw)
+	}
+}

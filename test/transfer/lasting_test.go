@@ -25,23 +25,26 @@ func TestPatienceEnds(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	a := newArtifact(t, small())
 	more := a.claim(t, 2)
+	layout := filepath.Join(t.TempDir(), "layout")
+	if _, err := a.push(t.Context(), mustRef(t, "oci:"+layout+":"+tag), registry.Options{}); err != nil {
+		t.Fatal(err)
+	}
 	faults := slices.DeleteFunc(lab.Broken(), func(f lab.Fault) bool {
 		return !slices.Contains([]string{"reset before", "reset after", "closed after", "truncated", "401 after", "401 for Basic", "408", "429", "429 Retry-After 0", "500", "503 Retry-After 0"}, f.Name)
 	})
 	t.Run("all", func(t *testing.T) {
 		for kind, o := range kinds {
 			stock := a.stock(t, o)
-			for _, op := range operations {
+			for _, op := range slices.Concat(operations, carriers) {
+				if op.only != "" && op.only != kind {
+					continue
+				}
 				for _, f := range append(faults, lab.Slow()[0]) {
 					t.Run(kind+"/"+op.name+"/"+f.Name, func(t *testing.T) {
 						t.Parallel()
 						for _, n := range []int{1, 4, 9} {
-							from := stock
-							if op.empty {
-								from = lab.New(o)
-							}
-							x := trial{artifact: a, fault: f, more: more}
-							proxy := x.prepare(t, from)
+							x := trial{artifact: a, fault: f, more: more, source: stock, layout: layout}
+							proxy := x.prepare(t, op, op.begin(stock, o))
 							x.timeout = short
 							proxy.Set(lab.Rule{Fault: f, At: n, On: true})
 							attempt(t, op, &x, n)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -17,6 +18,9 @@ type dataset struct {
 	Files int
 	Size  int64 // of each file, in bytes
 
+	operations []operation // what is measured with it
+	sparse     bool        // zeros that take no room on the disk, where nothing is to be read
+
 	path  string   // what is hashed and signed: the folder, or the one file
 	dir   string   // the folder
 	names []string // of the files, relative to dir
@@ -27,10 +31,14 @@ type dataset struct {
 func datasets(scale int) []*dataset {
 	n := int64(scale)
 	return []*dataset{
-		{Name: "one", Files: 1, Size: 4 << 30 / n},
-		{Name: "eight", Files: 8, Size: 512 << 20 / n},
-		{Name: "small", Files: max(1, 20_000/scale), Size: 100_000},
-		{Name: "many", Files: max(1, 100_000/scale), Size: 4096},
+		{Name: "one", Files: 1, Size: 4 << 30 / n, operations: []operation{hash, sign, verify, push, pull}},
+		{Name: "eight", Files: 8, Size: 512 << 20 / n, operations: onDisk},
+		{Name: "small", Files: max(1, 20_000/scale), Size: 100_000, operations: onDisk},
+		{Name: "many", Files: max(1, 100_000/scale), Size: 4096, operations: onDisk},
+		{Name: "two", Files: 2, Size: 512 << 20 / n, operations: []operation{push, pushAgain, pull, pullCut}},
+		{Name: "repo", Files: max(1, 2000/scale), Size: 100_000, operations: []operation{push, pushAgain, pull}},
+		{Name: "tiny", Files: 1, Size: 100_000, operations: []operation{verifyRef}},
+		{Name: "ten", Files: 1, Size: 10 << 30 / n, operations: []operation{verifyRef}, sparse: true},
 	}
 }
 
@@ -80,6 +88,9 @@ func (d *dataset) write(path string, seed uint64, buffer []byte) error {
 		return err
 	}
 	defer f.Close()
+	if d.sparse {
+		return errors.Join(f.Truncate(d.Size), f.Close())
+	}
 	var key [32]byte
 	copy(key[:24], d.Name)
 	binary.LittleEndian.PutUint64(key[24:], seed)
@@ -97,6 +108,9 @@ func (d *dataset) write(path string, seed uint64, buffer []byte) error {
 
 // warm reads every byte once. What was just written is in the page cache already, unless memory ran out.
 func (d *dataset) warm(ctx context.Context) error {
+	if d.sparse {
+		return nil
+	}
 	for _, name := range d.names {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

@@ -60,6 +60,9 @@ func TestEvidenceLiesWhereHallmarkPutsIt(t *testing.T) {
 func TestScaleDividesBytes(t *testing.T) {
 	full, scaled := datasets(1), datasets(16)
 	for i := range full {
+		if full[i].Name == "tiny" { // as small as it gets
+			continue
+		}
 		if got, want := scaled[i].bytes(), full[i].bytes()/16; got != want {
 			t.Errorf("%s has %d bytes, want %d", scaled[i].Name, got, want)
 		}

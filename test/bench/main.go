@@ -1,9 +1,11 @@
 // Command bench measures Hallmark against other tools that do the same, in one run on one machine: hashing, signing and
-// verifying of large files and of many small ones, memory, and start-up. `make bench` runs it.
+// verifying of large files and of many small ones, pushing to a registry and pulling from it, memory, and start-up. `make
+// bench` runs it.
 //
-//	go run ./test/bench                           everything; about half an hour and 5 GB of disk
+//	go run ./test/bench                           everything; about an hour and 15 GB of disk
 //	go run ./test/bench --scale 16 --runs 3       a quick look
 //	go run ./test/bench --rows one/hash,startup   some rows
+//	go run ./test/bench --rows two,repo,ten,tiny  the registry's rows, with one/push and one/pull
 //
 // The tools take turns (A B C A B C …), so that a machine that slows down slows them all; every number is a median.
 // The data is made anew, read once so that it lies in the page cache, and removed at the end. Peers that aren't on the
@@ -36,8 +38,15 @@ func main() {
 }
 
 func dispatch(ctx context.Context, args []string) error {
-	if len(args) > 0 && args[0] == bareLoopCommand {
-		return bareLoop(ctx, args[1:], os.Stdin, os.Stdout)
+	if len(args) > 0 {
+		switch args[0] {
+		case bareLoopCommand:
+			return bareLoop(ctx, args[1:], os.Stdin, os.Stdout)
+		case bareDownloadCommand:
+			return bareDownload(ctx, args[1:])
+		case bareUploadCommand:
+			return bareUpload(ctx, args[1:], os.Stdin)
+		}
 	}
 	return run(ctx, args, os.Stdout, os.Stderr)
 }
@@ -80,7 +89,7 @@ func checkRows(rows string) error {
 		known := name == startUp
 		for _, d := range datasets(1) {
 			known = known || name == d.Name
-			for _, op := range operations {
+			for _, op := range d.operations {
 				known = known || name == d.Name+"/"+string(op)
 			}
 		}
@@ -130,6 +139,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, b.far.close()) }()
 	r, err := b.measure(ctx, s)
 	if err != nil {
 		return err

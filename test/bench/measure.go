@@ -20,6 +20,7 @@ type task struct {
 	dir   string           // working directory
 
 	prepare func(context.Context) error // once, before the row; nil: nothing to do
+	before  func()                      // before every run, not measured; nil: nothing to do
 	after   func() error                // after every run, not measured; nil: nothing to do
 	cleanup func() error                // once, after the row; nil: nothing to do
 }
@@ -45,6 +46,9 @@ func (t *task) measure(ctx context.Context) (sample, error) {
 	c.WaitDelay = 5 * time.Second // a killed xargs leaves children that hold its stderr
 	if t.input != nil {
 		c.Stdin = t.input()
+	}
+	if t.before != nil {
+		t.before()
 	}
 	start := time.Now()
 	if err := c.Start(); err != nil {

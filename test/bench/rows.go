@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 )
 
@@ -24,6 +25,13 @@ type report struct {
 	Rows    []*row   `json:"rows"`
 	Targets []target `json:"targets"`
 	Notes   []string `json:"notes"`
+}
+
+// note adds a note, once.
+func (r *report) note(words string) {
+	if !slices.Contains(r.Notes, words) {
+		r.Notes = append(r.Notes, words)
+	}
 }
 
 // machine is what the numbers hold for.
@@ -96,7 +104,7 @@ func (b *bench) measure(ctx context.Context, s settings) (*report, error) {
 
 func (b *bench) measureDataset(ctx context.Context, s settings, d *dataset, r *report) (err error) {
 	var wanted []operation
-	for _, op := range operations {
+	for _, op := range d.operations {
 		if s.wants(d.Name, op) {
 			wanted = append(wanted, op)
 		}
@@ -105,11 +113,17 @@ func (b *bench) measureDataset(ctx context.Context, s settings, d *dataset, r *r
 		return nil
 	}
 	b.say("%s: making %s", d.Name, describeData(d.Files, d.bytes()))
-	if free := availableMemory(); free >= 0 && free < d.bytes()+d.bytes()/4 {
+	if free := availableMemory(); free >= 0 && !d.sparse && free < d.bytes()+d.bytes()/4 {
 		r.Notes = append(r.Notes, fmt.Sprintf("%s: %s of memory are free, too little to keep the data in the page cache: its rows measure the disk too",
 			d.Name, formatBytes(free)))
 	}
 	defer func() { err = errors.Join(err, d.remove()) }()
+	if slices.ContainsFunc(wanted, operation.remote) {
+		if err := b.far.start(ctx); err != nil {
+			return err
+		}
+		r.note(loopbackNote)
+	}
 	if err := d.generate(ctx, b.dir); err != nil {
 		return err
 	}
@@ -117,7 +131,11 @@ func (b *bench) measureDataset(ctx context.Context, s settings, d *dataset, r *r
 		return err
 	}
 	for _, op := range wanted {
-		measured, err := b.measureRow(ctx, d, op, s.runs)
+		runs := s.runs
+		if op == verifyRef {
+			runs = max(runs, startUpRuns)
+		}
+		measured, err := b.measureRow(ctx, d, op, runs)
 		if err != nil {
 			return err
 		}
@@ -131,6 +149,14 @@ func (b *bench) measureDataset(ctx context.Context, s settings, d *dataset, r *r
 func (b *bench) measureRow(ctx context.Context, d *dataset, op operation, runs int) (r *row, err error) {
 	r = b.newRow(d, op)
 	entries := r.Entries // an error returns no row, and is cleaned up after all the same
+	if op.remote() {
+		defer func() { err = errors.Join(err, b.far.clear(d)) }()
+		if err := b.far.stage(ctx, op, d); err != nil {
+			for _, e := range entries {
+				e.fail(err)
+			}
+		}
+	}
 	defer func() {
 		for _, e := range entries {
 			if e.task.cleanup != nil {

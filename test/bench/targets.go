@@ -37,6 +37,10 @@ func judge(rows []*row, cores int) []target {
 			all = append(all, target{Wanted: fmt.Sprintf("start-up at most %v", maxStartUp),
 				Measured: formatTime(own.median()), Met: own.median() <= maxStartUp})
 			continue
+		case r.Operation.remote():
+			all = append(all, transferTargets(r, own)...)
+			all = append(all, inMemory(r, own))
+			continue
 		case r.Operation == hash && r.Files == 1:
 			all = append(all, againstBareLoop(r, own))
 		case r.Operation == hash && r.Data == "eight":
@@ -45,7 +49,7 @@ func judge(rows []*row, cores int) []target {
 		all = append(all, againstPeers(r, own)...)
 		all = append(all, inMemory(r, own))
 	}
-	return all
+	return append(all, whateverTheSize(rows)...)
 }
 
 func againstBareLoop(r *row, own *entry) target {

@@ -22,8 +22,8 @@ const (
 	start  operation = "start"
 )
 
-// operations are those that are measured with every dataset.
-var operations = []operation{hash, sign, verify}
+// onDisk are the operations that need no registry.
+var onDisk = []operation{hash, sign, verify}
 
 // Names of the tools, as the tables print them.
 const (
@@ -52,6 +52,7 @@ type tool struct {
 type bench struct {
 	dir   string // for data; removed at the end
 	tools []*tool
+	far   *remote
 	say   func(format string, args ...any)
 }
 
@@ -72,8 +73,9 @@ func prepare(ctx context.Context, dir string, say func(string, ...any)) (*bench,
 	if _, err := output(exec.CommandContext(ctx, binary, "keygen", key)); err != nil {
 		return nil, fmt.Errorf("make a key: %w", err)
 	}
-	return &bench{dir: dir, say: say, tools: []*tool{
-		ours(ctx, binary, key),
+	far := &remote{dir: filepath.Join(dir, "registry"), binary: binary, key: key, self: self}
+	return &bench{dir: dir, far: far, say: say, tools: []*tool{
+		ours(ctx, binary, key, far),
 		oursOnOneCore(binary),
 		bare(self, bareName, 1),
 		bare(self, bareManyName, runtime.NumCPU()),
@@ -81,11 +83,15 @@ func prepare(ctx context.Context, dir string, say func(string, ...any)) (*bench,
 		hashCommand(ctx, sha256Name, true, nil, []string{"--version"}),
 		python(ctx, key, say),
 		b3sum(ctx, say),
+		oursUncut(far),
+		oras(ctx, far, say),
+		bareDownloads(far),
+		bareUploads(far),
 	}}, nil
 }
 
 // ours is the project's own binary, as a person runs it.
-func ours(ctx context.Context, binary, key string) *tool {
+func ours(ctx context.Context, binary, key string, far *remote) *tool {
 	t := &tool{Name: hallmarkName}
 	if out, err := output(exec.CommandContext(ctx, binary, "version")); err == nil {
 		t.Version = strings.TrimPrefix(out, hallmarkName+" ")
@@ -106,7 +112,7 @@ func ours(ctx context.Context, binary, key string) *tool {
 				cleanup: removes(d.evidence()...),
 			}
 		}
-		return nil
+		return far.ours(op, d)
 	}
 	return t
 }

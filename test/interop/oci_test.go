@@ -1,10 +1,8 @@
 package interop
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log"
 	"net/http/httptest"
 	"os"
@@ -14,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/registry"
+
+	"github.com/hallmark-project/hallmark/test/program"
 )
 
 // The tools of other projects that read what is pushed, as modules at a version.
@@ -29,7 +29,7 @@ func tool(t *testing.T, module string) string {
 	if os.Getenv("HALLMARK_E2E") != "1" {
 		t.Skip("needs tools of other projects: set HALLMARK_E2E=1")
 	}
-	path, err := install(module)
+	path, err := program.Install(t.Context(), module)
 	if err != nil && os.Getenv("HALLMARK_CI") == "1" {
 		t.Fatal(err)
 	}
@@ -37,26 +37,6 @@ func tool(t *testing.T, module string) string {
 		t.Skip(err)
 	}
 	return path
-}
-
-func install(module string) (string, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(cache, "hallmark-tools", strings.ReplaceAll(module, "/", "_"))
-	name, _, _ := strings.Cut(module, "@")
-	path := filepath.Join(dir, filepath.Base(name))
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		return path, err
-	}
-	c := exec.Command("go", "install", "-trimpath", module)
-	c.Dir = os.TempDir() // outside the module, so that its own dependencies count
-	c.Env = append(os.Environ(), "GOBIN="+dir, "CGO_ENABLED=0", "GOFLAGS=")
-	if out, err := c.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("install %s: %w\n%s", module, err, out)
-	}
-	return path, nil
 }
 
 // published is a signed model in a registry on loopback, with and without the referrers API.

@@ -159,3 +159,27 @@ func TestRecorderRemembers(t *testing.T) {
 		t.Errorf("it remembers %v", seen)
 	}
 }
+
+// TestCutsAreCountedOverAllConnections: three answers of 1,000 bytes, cut at every 700th byte, twice.
+func TestCutsAreCountedOverAllConnections(t *testing.T) {
+	g := lab.New(lab.Options{})
+	content := bytes.Repeat([]byte("0123456789"), 100)
+	digest := g.PutBlob("m", content)
+	proxy := lab.NewProxy(g)
+	at := "http://" + lab.Serve(t, proxy) + "/v2/m/blobs/" + digest
+	cuts := &lab.Cuts{Every: 700, Times: 2}
+	proxy.Set(lab.Rule{Fault: cuts.Fault()})
+	for i, want := range []struct {
+		bytes int
+		cut   bool
+	}{{700, true}, {700, true}, {1000, false}, {1000, false}} {
+		got, err := ask(t, "GET", at, nil)
+		if !bytes.Equal(got.body, content[:want.bytes]) || (err != nil) != want.cut {
+			t.Errorf("answer %d has %d bytes (%v)", i+1, len(got.body), err)
+		}
+	}
+	if cuts.Struck() != 2 {
+		t.Errorf("%d cuts", cuts.Struck())
+	}
+	must(t, 200, "HEAD", at, nil)
+}

@@ -1,8 +1,12 @@
-// Package program builds the hallmark command for tests that run it as a person does.
+// Package program builds the hallmark command for tests that run it as a person does, and installs the programs of other
+// projects that it is held against.
 package program
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +21,28 @@ func Build(dir string) (string, error) {
 	c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS="+strings.ReplaceAll(os.Getenv("GOFLAGS"), "-race", ""))
 	if out, err := c.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build hallmark: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+// Install returns a program of another project, a Go package at a version such as example.com/cmd/tool@v1.2.3, which the
+// Go toolchain builds into the user's cache folder the first time.
+func Install(ctx context.Context, pkg string) (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("install %s: %w", pkg, err)
+	}
+	dir := filepath.Join(cache, "hallmark-tools", strings.ReplaceAll(pkg, "/", "_"))
+	name, _, _ := strings.Cut(pkg, "@")
+	path := filepath.Join(dir, filepath.Base(name))
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return path, err
+	}
+	c := exec.CommandContext(ctx, "go", "install", "-trimpath", pkg)
+	c.Dir = os.TempDir() // outside the module, so that its own dependencies count
+	c.Env = append(os.Environ(), "GOBIN="+dir, "CGO_ENABLED=0", "GOFLAGS=")
+	if out, err := c.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("install %s: %w\n%s", pkg, err, out)
 	}
 	return path, nil
 }

@@ -3,101 +3,39 @@ package transfer
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/hallmark-project/hallmark/pkg/policy"
 	"github.com/hallmark-project/hallmark/registry"
 	"github.com/hallmark-project/hallmark/test/lab"
+	"github.com/hallmark-project/hallmark/test/lab/distribution"
+	"github.com/hallmark-project/hallmark/test/program"
 )
 
-// distributionModule is the registry that most others are made of. It has no referrers API.
-const distributionModule = "github.com/distribution/distribution/v3/cmd/registry@v3.1.2"
-
-const startUp = time.Minute // until a server answers
-
-// distribution returns the registry's binary, installing it once. It is for HALLMARK_E2E=1; where it cannot be had, the
-// test is skipped, and with HALLMARK_CI=1 fails.
-func distribution(t *testing.T) string {
+// serveDistribution runs the registry that most others are made of on loopback until the test ends, and returns
+// HOST:PORT. It is for HALLMARK_E2E=1; where it cannot be had, the test is skipped, and with HALLMARK_CI=1 fails.
+func serveDistribution(t *testing.T) string {
 	t.Helper()
 	if os.Getenv("HALLMARK_E2E") == "" {
 		t.Skip("needs the distribution registry: set HALLMARK_E2E=1")
 	}
-	cannot := t.Skipf
-	if os.Getenv("HALLMARK_CI") != "" {
-		cannot = t.Fatalf
+	binary, err := program.Install(t.Context(), distribution.Package)
+	if err != nil && os.Getenv("HALLMARK_CI") == "" {
+		t.Skip(err)
 	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		cannot("no cache directory: %v", err)
-	}
-	bin := filepath.Join(cache, "hallmark-tools", "distribution-v3.1.2")
-	at := filepath.Join(bin, "registry")
-	if _, err := os.Stat(at); err == nil {
-		return at
-	}
-	install := exec.CommandContext(t.Context(), "go", "install", distributionModule)
-	install.Env = append(os.Environ(), "GOBIN="+bin, "GOFLAGS=", "CGO_ENABLED=0")
-	install.Dir = t.TempDir() // outside any module
-	if out, err := install.CombinedOutput(); err != nil {
-		cannot("install %s: %v\n%s", distributionModule, err, out)
-	}
-	return at
-}
-
-// serveDistribution runs the registry on loopback until the test ends, and returns HOST:PORT.
-func serveDistribution(t *testing.T) string {
-	t.Helper()
-	binary := distribution(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	host := l.Addr().String()
-	_ = l.Close()
-	dir := t.TempDir()
-	config := filepath.Join(dir, "config.yml")
-	write(t, config, fmt.Sprintf("version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %q}, delete: {enabled: true}}\nhttp: {addr: %q}\n", dir, host))
-	server := exec.CommandContext(t.Context(), binary, "serve", config)
-	server.Env = []string{"OTEL_TRACES_EXPORTER=none"}
-	said, err := os.Create(filepath.Join(dir, "said")) // every blob that is not there yet is an error to it
+	server, err := distribution.Start(t.Context(), binary, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer said.Close()
-	server.Stderr = said
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = server.Process.Kill()
-		_ = server.Wait()
-	})
-	ctx, cancel := context.WithTimeout(t.Context(), startUp)
-	defer cancel()
-	for tick := time.NewTicker(20 * time.Millisecond); ; {
-		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+host+"/v2/", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if resp, err := http.DefaultClient.Do(r); err == nil {
-			_ = resp.Body.Close()
-			tick.Stop()
-			return host
-		}
-		select {
-		case <-ctx.Done():
-			words, _ := os.ReadFile(said.Name())
-			t.Fatalf("distribution does not answer: %.2000s", words)
-		case <-tick.C:
-		}
-	}
+	t.Cleanup(func() { _ = server.Close() })
+	return server.Host
 }
 
 func TestDistributionKeepsArtifactAndEvidence(t *testing.T) {

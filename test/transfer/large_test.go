@@ -87,7 +87,7 @@ func TestPartsAreNotTrusted(t *testing.T) {
 // partRequest is what a client asks that goes on behind a cut.
 func (a *artifact) partRequest(t *testing.T) *http.Request {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost/v2/"+repository+a.weights(), nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost/v2/"+repository+"/blobs/"+a.canonical.Layers[0].Digest.String(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -83,11 +83,11 @@ func (a *artifact) strikePart(t *testing.T, g *lab.Registry, f lab.Fault, on boo
 	dir := filepath.Join(t.TempDir(), "out")
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
-	timeout := long
+	o := options(long)
 	if slices.ContainsFunc(lab.Slow(), func(s lab.Fault) bool { return s.Name == f.Name }) {
-		timeout = 5 * short // the sound parts take their time too
+		o.Timeout, o.Retries = 5*short, 1 // the sound parts take their time too
 	}
-	d, err := a.pull(ctx, ref, dir, options(timeout), 0)
+	d, err := a.pull(ctx, ref, dir, o, 0)
 	mustSayWhy(t, ctx, err)
 	if d.Verdict() != policy.Yes {
 		t.Errorf("the verdict is %s because of %v", d.Verdict(), d.Reasons())

@@ -148,6 +148,8 @@ func hints(d policy.Decision) []string {
 			out = append(out, "ask the publisher for the signature, or sign it: hallmark sign "+shellWord(d.Artifact.Ref))
 		case policy.UntrustedSigner:
 			out = append(out, "see who signed it: hallmark inspect "+shellWord(d.Artifact.Ref))
+		case policy.NotCanonical:
+			out = append(out, "its publisher can push the files with hallmark push, or republish single files with hallmark copy --canonical, and sign the result")
 		case policy.Unreachable, policy.TimedOut, policy.Changed:
 			out = append(out, "try again")
 		case policy.BytesNeeded:

@@ -3,6 +3,7 @@ package transfer
 import (
 	"bytes"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -247,5 +248,41 @@ func TestEvidenceOutlivesAnIndexOfWrongTypes(t *testing.T) {
 	raw, _ = g.Manifest(repository, index)
 	if bytes.Count(raw, []byte(bundle)) != len(a.evidence)+1 || bytes.Contains(raw, []byte(sbom)) {
 		t.Errorf("the index lists %s", raw)
+	}
+}
+
+// TestEvidenceArrivesBetweenTwoPages: a list that grows while it is read, so that what was on one page is on the next. What
+// was there before counts; what came meanwhile may.
+func TestEvidenceArrivesBetweenTwoPages(t *testing.T) {
+	a := newArtifact(t, small())
+	stock := a.stock(t, kinds["referrers API"])
+	struck := true
+	for n := 1; struck; n++ {
+		g := stock.Clone()
+		around := refAt(t, lab.Serve(t, g))
+		proxy := lab.NewProxy(g)
+		ref := refAt(t, lab.Serve(t, proxy))
+		happen := func() {
+			for i := range 3 { // their digests fall before, between and behind the others
+				if _, err := a.attach(t.Context(), around, a.claim(t, 20+i), options(long)); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		proxy.Set(lab.Rule{Fault: lab.Meanwhile("evidence arrives", happen).At(http.MethodGet, "/referrers/"), At: n})
+		d, stored, err := a.verify(t.Context(), ref, options(long))
+		if err != nil || d.Verdict() != policy.Yes {
+			t.Errorf("before page %d: %s because of %v (%v)", n, d.Verdict(), d.Reasons(), err)
+			return
+		}
+		items, err := stored.Evidence(t.Context())
+		if err != nil || len(items) < len(a.evidence) || len(items) > len(a.evidence)+3 {
+			t.Errorf("before page %d: %d bundles (%v)", n, len(items), err)
+		}
+		_ = stored.Close()
+		struck = proxy.Struck() > 0
+		if n > 1 && n < 3 && !struck {
+			t.Error("the list has one page only")
+		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -55,8 +56,8 @@ func (a *archive) close() {
 		a.reading = nil
 	}
 	if a.writing != nil { // it was never finished
-		_ = a.writing.file.Close()
 		_ = os.Remove(a.writing.temporary)
+		_ = a.writing.file.Close()
 		a.writing = nil
 	}
 }
@@ -217,12 +218,56 @@ func (a *archive) writer() (*archiveWriter, error) {
 		}
 		return nil, fmt.Errorf("write archive %q: %w", a.path, err)
 	}
-	f, err := os.OpenFile(a.path+".partial", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	f, err := beginArchive(a.path + ".partial")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("write archive %q: %w", a.path, err)
 	}
 	a.writing = &archiveWriter{temporary: f.Name(), file: f, blobs: map[string]int64{}, manifests: map[string][]byte{}, index: newIndex()}
 	return a.writing, nil
+}
+
+// beginArchive returns an empty file of the given name, which is this process's alone until it is closed. What one that
+// was killed has left there is written over: nobody can go on with it. Its lock is held until the file has its last name,
+// so what was opened under the first one may be that of a finished archive by now; then it is begun again.
+func beginArchive(name string) (*os.File, error) {
+	for {
+		f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR|noFollow|syscall.O_NONBLOCK, 0o644)
+		if err != nil {
+			return nil, err
+		}
+		gone, err := claim(f)
+		if err == nil && !gone {
+			return f, nil
+		}
+		_ = f.Close()
+		if err != nil {
+			return nil, fmt.Errorf("begin %q: %w", name, err)
+		}
+	}
+}
+
+// claim locks and empties a file, unless it has lost its name.
+func claim(f *os.File) (gone bool, err error) {
+	if err := tryLock(f); err != nil {
+		return false, err
+	}
+	own, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	named, err := os.Lstat(f.Name())
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(own, named):
+		return true, nil
+	case err != nil:
+		return false, err
+	case !own.Mode().IsRegular() || hasOtherNames(own):
+		return false, errors.New("it is not a plain file of one name")
+	}
+	if err := checkOwn(own); err != nil {
+		return false, err
+	}
+	return false, f.Truncate(0)
 }
 
 // putBlob appends a blob. Blobs follow each other in one file, so one is written at a time.
@@ -315,7 +360,7 @@ func (a *archive) finish() error {
 	if err := tar.NewWriter(w.file).Close(); err != nil {
 		return err
 	}
-	if err := errors.Join(w.file.Sync(), w.file.Close()); err != nil {
+	if err := w.file.Sync(); err != nil {
 		return err
 	}
 	// A name that appeared meanwhile stays: a link is made only where there is none.
@@ -323,7 +368,7 @@ func (a *archive) finish() error {
 		return fmt.Errorf("name archive: %w", err)
 	}
 	a.writing = nil
-	return os.Remove(w.temporary)
+	return errors.Join(os.Remove(w.temporary), w.file.Close()) // only now may others have the first name
 }
 
 func (a *archive) tags(_ context.Context, prefix string) ([]string, error) {

@@ -22,6 +22,9 @@ func tryLockDirectory(root *os.Root) (unlock func(), err error) {
 	return nil, fmt.Errorf("lock directory %q: %w", root.Name(), errors.ErrUnsupported)
 }
 
+// tryLock is not to be had here.
+func tryLock(*os.File) error { return errors.ErrUnsupported }
+
 // checkOwn knows no owners here.
 func checkOwn(os.FileInfo) error { return nil }
 

@@ -53,20 +53,24 @@ func tryLockDirectory(root *os.Root) (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock directory %q: %w", root.Name(), err)
 	}
-	for {
-		err = unix.Flock(int(d.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if !errors.Is(err, unix.EINTR) {
-			break
-		}
-	}
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		err = ErrBusy
-	}
-	if err != nil {
+	if err := tryLock(d); err != nil {
 		_ = d.Close()
 		return nil, fmt.Errorf("lock directory %q: %w", root.Name(), err)
 	}
 	return func() { _ = d.Close() }, nil
+}
+
+// tryLock takes the exclusive lock of a file or directory until it is closed. One that somebody has is an ErrBusy.
+func tryLock(f *os.File) error {
+	for {
+		switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EWOULDBLOCK):
+			return ErrBusy
+		default:
+			return err
+		}
+	}
 }
 
 // checkOwn returns an error unless a directory is this user's and nobody else can write to it. In a directory where

@@ -23,8 +23,8 @@ const (
 // worthKeeping is how many bytes make an unfinished download worth going on with, and a layer worth a file of its own.
 const worthKeeping = 4 << 20
 
-// ErrBusy: another pull is writing to the same directory.
-var ErrBusy = errors.New("another pull is writing there")
+// ErrBusy: another process is writing to the same directory or archive.
+var ErrBusy = errors.New("another process is writing there")
 
 // PartialError is a pull that failed and can be gone on with: what came so far lies in Dir.
 type PartialError struct {

@@ -24,7 +24,7 @@ const victimEnv = "HALLMARK_TRANSFER_VICTIM"
 
 // orders are what a process does until it is killed.
 type orders struct {
-	Operation string // push or pull
+	Operation string // push, pull or copy
 	Ref       string
 	Dir       string
 	Key       []byte // public, PEM
@@ -57,6 +57,14 @@ func obey(file string) error {
 		_, err = a.push(ctx, ref, options(long))
 		return err
 	}
+	if o.Operation == "copy" {
+		to, err := registry.ParseRef("oci-archive:" + o.Dir + ":" + tag)
+		if err != nil {
+			return err
+		}
+		_, err = registry.Copy(ctx, ref, to, registry.CopyOptions{From: options(long)})
+		return err
+	}
 	key, err := trust.LoadKey(o.Key)
 	if err != nil {
 		return err
@@ -71,10 +79,10 @@ func obey(file string) error {
 // request, and in the middle of each answer. No name stands for half a thing, and the next one completes it.
 func TestKilledAtAnyRequestItCompletesNextTime(t *testing.T) {
 	a := newArtifact(t, large())
-	for _, operation := range []string{"push", "pull"} {
+	for _, operation := range []string{"push", "pull", "copy"} {
 		t.Run(operation, func(t *testing.T) {
 			stock := lab.New(kinds["referrers API"])
-			if operation == "pull" {
+			if operation != "push" {
 				stock = a.stock(t, kinds["referrers API"])
 			}
 			step := 2
@@ -95,6 +103,9 @@ func killedAt(t *testing.T, a *artifact, operation string, g *lab.Registry, n in
 	reached := make(chan struct{})
 	proxy.Set(lab.Rule{Fault: lab.Stall(largeSize/2, func() { close(reached) }), At: n})
 	dir := filepath.Join(t.TempDir(), "out")
+	if operation == "copy" {
+		dir += ".tar"
+	}
 	o := orders{Operation: operation, Ref: ref.String(), Dir: dir, Key: a.public(t)}
 	if operation == "push" {
 		o.Dir = a.dir
@@ -135,7 +146,14 @@ func killedAt(t *testing.T, a *artifact, operation string, g *lab.Registry, n in
 		return true
 	}
 	if _, err := os.Lstat(dir); err == nil {
-		t.Errorf("pull killed at request %d: DIR is there", n)
+		t.Errorf("killed at request %d: what it was to make is there", n)
+	}
+	if operation == "copy" {
+		x := &trial{artifact: a, ref: ref, registry: g, timeout: long, dir: strings.TrimSuffix(dir, ".tar"), fault: lab.Fault{Name: "none"}}
+		if !runCopyToArchive(t.Context(), t, x) {
+			t.Errorf("copy killed at request %d: the next one fails", n)
+		}
+		return true
 	}
 	if d, err := a.pull(t.Context(), ref, dir, options(long), 1); err != nil || d.Verdict() != policy.Yes {
 		t.Errorf("pull killed at request %d: the next one: %s %v", n, d.Verdict(), err)

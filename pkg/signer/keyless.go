@@ -134,15 +134,12 @@ func (k *keyless) signAs(ctx context.Context, id *identity, servers services, pa
 		}},
 	}
 	for _, server := range servers.timestamps {
-		stamp, err := k.timestamp(ctx, server, sig)
-		if err != nil {
+		if err := k.timestamp(ctx, server, id.leaf, b); err != nil {
+			if errors.Is(err, errOutside) {
+				k.current.CompareAndSwap(id, nil) // the next Sign gets a new certificate
+			}
 			return nil, err
 		}
-		if material.TimestampVerificationData == nil {
-			material.TimestampVerificationData = &protobundle.TimestampVerificationData{}
-		}
-		stamps := material.TimestampVerificationData
-		stamps.Rfc3161Timestamps = append(stamps.Rfc3161Timestamps, &protocommon.RFC3161SignedTimestamp{SignedTimestamp: stamp})
 	}
 	for _, server := range servers.logs {
 		if err := k.log(ctx, server, id.leaf, b); err != nil {
@@ -150,7 +147,7 @@ func (k *keyless) signAs(ctx context.Context, id *identity, servers services, pa
 		}
 	}
 	if err := checkBundle(b, k.options.TrustedRoot.Material(), servers); err != nil {
-		// The certificate may be the reason, by a clock that is off for instance: the next Sign gets a new one.
+		// The certificate may be the reason: the next Sign gets a new one.
 		k.current.CompareAndSwap(id, nil)
 		return nil, fmt.Errorf("check the new bundle: %w", err)
 	}

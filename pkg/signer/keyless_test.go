@@ -133,6 +133,28 @@ func TestKeylessOneCertificateServesManyBundles(t *testing.T) {
 	}
 }
 
+// TestKeylessClockThatIsOff signs by a clock an hour from the servers': a certificate is used for as long as it lasts by
+// theirs, no longer and no shorter.
+func TestKeylessClockThatIsOff(t *testing.T) {
+	for _, off := range []time.Duration{-time.Hour, time.Hour} {
+		w := newWorld(t)
+		o := w.options(2)
+		o.Now = func() time.Time { return w.time().Add(off) }
+		o.Token = func(context.Context) (string, error) { return token(w.time().Add(2 * time.Hour)), nil }
+		s := w.signer(o)
+		mustSign(t, s, statement)
+		w.pass(8 * time.Minute)
+		mustSign(t, s, statement)
+		if n := w.asked("fulcio"); n != 1 {
+			t.Errorf("%s: %d certificates in eight minutes, want 1", off, n)
+		}
+		w.pass(time.Minute)
+		if err := opens(t, w, mustSign(t, s, statement)); err != nil || w.asked("fulcio") != 2 {
+			t.Errorf("%s: %d certificates in nine minutes, want 2: %v", off, w.asked("fulcio"), err)
+		}
+	}
+}
+
 func TestKeylessRefusesTokensBeforeDialling(t *testing.T) {
 	w := newWorld(t)
 	good := token(worldTime.Add(time.Minute))
@@ -220,7 +242,10 @@ func TestKeylessRefusesBundlesThatWouldNotOpen(t *testing.T) {
 		w.pass(-time.Hour)
 	})
 	_, err := s.Sign(t.Context(), inToto, []byte(statement))
-	refused(t, err, "not valid at its time")
+	failed(t, w, 1, err, "not valid at its time")
+	if w.asked("rekor2") != 0 {
+		t.Error("a signature was logged that nobody could verify")
+	}
 	// The certificate was dropped, and the next signature is good.
 	if err := opens(t, w, mustSign(t, s, statement)); err != nil || w.asked("fulcio") != 2 {
 		t.Errorf("after that: %v, %d certificates", err, w.asked("fulcio"))
@@ -228,19 +253,22 @@ func TestKeylessRefusesBundlesThatWouldNotOpen(t *testing.T) {
 
 	// Answers of another Sigstore, each well-formed.
 	other := newWorld(t)
-	for part, c := range map[string]struct {
-		rekor int
+	for part, c := range map[int]struct {
 		other http.HandlerFunc
 		says  string
 	}{
-		"tsa":    {2, other.serveTSA, "timestamp"},
-		"rekor1": {1, other.serveRekorV1, "log entry"},
-		"rekor2": {2, other.serveRekorV2, "log entry"},
+		1: {other.serveTSA, "timestamp: "},
+		2: {other.serveRekorV1, "log entry: "},
+		3: {other.serveRekorV2, "log entry: "},
 	} {
-		s := w.signer(w.options(c.rekor))
-		w.next(part, c.other)
+		s := w.signer(w.options(servers[part].rekor))
+		before := w.asked("rekor2")
+		w.next(servers[part].part, c.other)
 		_, err := s.Sign(t.Context(), inToto, []byte(statement))
-		refused(t, err, "check the new bundle: "+c.says)
+		failed(t, w, part, err, c.says)
+		if part == 1 && w.asked("rekor2") != before {
+			t.Error("a signature was logged that nobody could verify")
+		}
 		mustSign(t, s, statement)
 	}
 }
@@ -254,7 +282,7 @@ func TestKeylessRefusesASignatureByAnotherKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.current.Store(&identity{other, good.leaf}) // the tests' log takes any signature
+	k.current.Store(&identity{keypair: other, leaf: good.leaf}) // the tests' log takes any signature
 	_, err = k.Sign(t.Context(), inToto, []byte(statement))
 	refused(t, err, "check the new bundle: signature")
 	k.current.Store(good)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	sigstorebundle "github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/sign"
@@ -30,6 +31,12 @@ const unlimited = -1
 type identity struct {
 	keypair *sign.EphemeralKeypair
 	leaf    *x509.Certificate
+	offset  time.Duration // of the authority's clock from ours, where the certificate shows that ours is off
+}
+
+// usable reports whether the certificate is good for longer than spare when our clock says now.
+func (id *identity) usable(now time.Time) bool {
+	return now.Add(id.offset).Before(id.leaf.NotAfter.Add(-spare))
 }
 
 // identity returns the current identity, or a new one where that is missing or about to expire. Of several callers at
@@ -41,7 +48,7 @@ func (k *keyless) identity(ctx context.Context, server string) (*identity, error
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait for a certificate: %w", context.Cause(ctx))
 	}
-	if id := k.current.Load(); id != nil && k.options.Now().Before(id.leaf.NotAfter.Add(-spare)) {
+	if id := k.current.Load(); id != nil && id.usable(k.options.Now()) {
 		return id, nil
 	}
 	token, err := k.options.Token(ctx)
@@ -67,6 +74,9 @@ func (k *keyless) identity(ctx context.Context, server string) (*identity, error
 	})
 	if err != nil {
 		return nil, err
+	}
+	if now := k.options.Now(); now.Before(id.leaf.NotBefore) || now.After(id.leaf.NotAfter) {
+		id.offset = id.leaf.NotBefore.Sub(now)
 	}
 	k.current.Store(id)
 	return id, nil
@@ -103,16 +113,50 @@ func checkChain(leaf *x509.Certificate, at time.Time, material root.TrustedMater
 	return nil
 }
 
-// timestamp gets a signature's RFC 3161 timestamp.
-func (k *keyless) timestamp(ctx context.Context, server string, sig []byte) (stamp []byte, err error) {
+// timestamp gets an RFC 3161 timestamp on b's signature and adds it to b. It is checked before anything is logged: a
+// public log should not hold for ever what nobody could verify.
+func (k *keyless) timestamp(ctx context.Context, server string, leaf *x509.Certificate, b *protobundle.Bundle) error {
 	accept := []int{http.StatusOK, http.StatusCreated}
-	err = k.step(ctx, "get a timestamp from", server, accept, func(ctx context.Context, transport http.RoundTripper) error {
+	return k.step(ctx, "get a timestamp from", server, accept, func(ctx context.Context, transport http.RoundTripper) error {
 		authority := sign.NewTimestampAuthority(&sign.TimestampAuthorityOptions{URL: server, Timeout: unlimited, Transport: transport})
-		stamp, err = authority.GetTimestamp(ctx, sig)
+		stamp, err := authority.GetTimestamp(ctx, b.GetDsseEnvelope().Signatures[0].Sig)
+		if err != nil {
+			return err
+		}
+		if b.VerificationMaterial.TimestampVerificationData == nil {
+			b.VerificationMaterial.TimestampVerificationData = &protobundle.TimestampVerificationData{}
+		}
+		all := b.VerificationMaterial.TimestampVerificationData
+		all.Rfc3161Timestamps = append(all.Rfc3161Timestamps, &protocommon.RFC3161SignedTimestamp{SignedTimestamp: stamp})
+		entity, err := sigstorebundle.NewBundle(b)
+		if err != nil {
+			return err
+		}
+		_, err = checkTimestamps(entity, leaf, len(all.Rfc3161Timestamps), k.options.TrustedRoot.Material())
 		return err
 	})
-	return stamp, err
 }
+
+// checkTimestamps verifies that count trusted authorities saw entity's signature within leaf's validity, and returns
+// when.
+func checkTimestamps(entity verify.SignedEntity, leaf *x509.Certificate, count int, material root.TrustedMaterial) ([]root.Timestamp, error) {
+	stamped, err := verify.VerifySignedTimestampWithThreshold(entity, material, count)
+	if err != nil {
+		return nil, fmt.Errorf("timestamp: %w", err)
+	}
+	var times []root.Timestamp
+	for _, t := range stamped {
+		if err := checkChain(leaf, t.Time, material); err != nil {
+			return nil, fmt.Errorf("%w: %w", errOutside, err)
+		}
+		times = append(times, *t)
+	}
+	return times, nil
+}
+
+// errOutside marks a certificate that was not valid when somebody trusted saw its signature: by a clock that is off, for
+// instance.
+var errOutside = errors.New("timestamp outside the certificate's validity")
 
 // log has b's signature entered into a transparency log and adds the entry to b.
 func (k *keyless) log(ctx context.Context, server root.Service, leaf *x509.Certificate, b *protobundle.Bundle) error {
@@ -126,8 +170,25 @@ func (k *keyless) log(ctx context.Context, server root.Service, leaf *x509.Certi
 			return err
 		}
 		certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Raw})
-		return client.GetTransparencyLogEntry(ctx, certificate, b)
+		if err := client.GetTransparencyLogEntry(ctx, certificate, b); err != nil {
+			return err
+		}
+		entity, err := sigstorebundle.NewBundle(b)
+		if err != nil {
+			return err
+		}
+		_, err = checkEntries(entity, len(b.VerificationMaterial.TlogEntries), k.options.TrustedRoot.Material())
+		return err
 	})
+}
+
+// checkEntries verifies count log entries for entity's signature, and returns the times that the logs vouch for.
+func checkEntries(entity verify.SignedEntity, count int, material root.TrustedMaterial) ([]root.Timestamp, error) {
+	logged, err := verify.VerifyTlogEntry(entity, material, count, true)
+	if err != nil {
+		return nil, fmt.Errorf("log entry: %w", err)
+	}
+	return logged, nil
 }
 
 // checkBundle verifies a finished bundle as any verifier will: every log entry and timestamp that was asked for, the
@@ -138,23 +199,20 @@ func checkBundle(b *protobundle.Bundle, material root.TrustedMaterial, servers s
 	if err != nil {
 		return err
 	}
-	logged, err := verify.VerifyTlogEntry(entity, material, len(servers.logs), true)
-	if err != nil {
-		return fmt.Errorf("log entry: %w", err)
-	}
-	stamped, err := verify.VerifySignedTimestampWithThreshold(entity, material, len(servers.timestamps))
-	if err != nil {
-		return fmt.Errorf("timestamp: %w", err)
-	}
-	for _, t := range stamped {
-		logged = append(logged, *t)
-	}
-	if len(logged) == 0 {
-		return errors.New("nobody trusted vouches for its time")
-	}
 	content, err := entity.VerificationContent()
 	if err != nil {
 		return err
+	}
+	stamped, err := checkTimestamps(entity, content.Certificate(), len(servers.timestamps), material)
+	if err != nil {
+		return err
+	}
+	logged, err := checkEntries(entity, len(servers.logs), material)
+	if err != nil {
+		return err
+	}
+	if len(logged)+len(stamped) == 0 {
+		return errors.New("nobody trusted vouches for its time")
 	}
 	for _, t := range logged {
 		if err := checkChain(content.Certificate(), t.Time, material); err != nil {

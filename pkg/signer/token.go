@@ -51,7 +51,7 @@ func checkToken(token string, now time.Time) (string, error) {
 		return "", errors.New("read identity token: it does not say when it expires")
 	}
 	if expires := time.Unix(int64(*c.Expires), 0); !now.Before(expires) {
-		return "", fmt.Errorf("%w at %s", ErrTokenExpired, expires.UTC().Format(time.RFC3339))
+		return "", fmt.Errorf("%w at %s: the clock here says %s", ErrTokenExpired, expires.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	}
 	return token, nil
 }

@@ -1,0 +1,103 @@
+package keyless
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hallmark-project/hallmark/test/lab/sigstore"
+)
+
+// TestKeylessStory signs as the trainer and verifies as everybody else: with the servers, without them, and as somebody
+// who trusts others.
+func TestKeylessStory(t *testing.T) {
+	t.Parallel()
+	w, other := newWorld(t, sigstore.Options{}), newWorld(t, sigstore.Options{})
+	a := w.sign(w.model)
+	if a.code != 0 || !strings.Contains(a.out, "by         "+trainer+" ("+w.Issuer+")\n") {
+		t.Fatalf("sign: exit %d\n%s%s", a.code, a.out, a.err)
+	}
+	if certificates := w.asked(sigstore.Fulcio); certificates != 1 {
+		t.Errorf("%d certificates for one artifact, want 1", certificates)
+	}
+	w.clearFaults()
+	for _, flags := range [][]string{nil, {"--offline"}} {
+		if a := w.verify(w.model, flags...); a.code != 0 || !strings.HasPrefix(a.out, "yes ") || !strings.Contains(a.out, "timestamped 2") {
+			t.Errorf("verify %v: exit %d\n%s%s", flags, a.code, a.out, a.err)
+		}
+	}
+	for name, flags := range map[string][]string{
+		"another identity":                {"--identity", "trainer@example.org"},
+		"the identity's beginning":        {"--identity", "trainer@example.co"},
+		"a pattern":                       {"--identity", ".*"},
+		"another provider":                {"--identity-provider", other.Issuer},
+		"the provider, otherwise written": {"--identity-provider", w.Issuer + "/"},
+	} {
+		if a := w.verify(w.model, flags...); a.code != 1 || !strings.Contains(a.out, "untrusted-signer\n") {
+			t.Errorf("%s: exit %d\n%s%s", name, a.code, a.out, a.err)
+		}
+	}
+	if a := w.verify(w.model, "--trusted-root", other.TrustedRoot); a.code != 1 || !strings.Contains(a.out, "log-entry-invalid\n") {
+		t.Errorf("another trust root: exit %d\n%s%s", a.code, a.out, a.err)
+	}
+	for s := range w.proxies {
+		if n := w.asked(sigstore.Server(s)); n != 0 {
+			t.Errorf("verifying asked %s %d times", sigstore.Server(s), n)
+		}
+	}
+	write(t, filepath.Join(w.model, "model.safetensors"), "weightz")
+	if a := w.verify(w.model); a.code != 1 || !strings.Contains(a.out, "digest-mismatch\n") {
+		t.Errorf("a changed file: exit %d\n%s%s", a.code, a.out, a.err)
+	}
+}
+
+// TestKeylessAlongARegistry signs what lies in a layout, and what is pushed with its signature.
+func TestKeylessAlongARegistry(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sigstore.Options{})
+	ref := "oci:" + filepath.Join(t.TempDir(), "layout") + ":v1"
+	if a := w.hallmark("push", w.model, ref); a.code != 0 {
+		t.Fatalf("push: exit %d\n%s", a.code, a.err)
+	}
+	if a := w.verify(ref); a.code != 1 || !strings.Contains(a.out, "no-evidence") {
+		t.Errorf("before it is signed: exit %d\n%s%s", a.code, a.out, a.err)
+	}
+	if a := w.sign(ref); a.code != 0 {
+		t.Fatalf("sign in the layout: exit %d\n%s", a.code, a.err)
+	}
+	if a := w.verify(ref, "--offline"); a.code != 0 {
+		t.Errorf("verify in the layout: exit %d\n%s%s", a.code, a.out, a.err)
+	}
+	dir := filepath.Join(t.TempDir(), "pulled")
+	pull := []string{"pull", ref, dir, "--trusted-root", w.TrustedRoot, "--identity", trainer, "--identity-provider", w.Issuer}
+	if a := w.hallmark(pull...); a.code != 0 {
+		t.Fatalf("pull: exit %d\n%s%s", a.code, a.out, a.err)
+	}
+	if a := w.verify(dir, "--offline"); a.code != 0 {
+		t.Errorf("verify what was pulled: exit %d\n%s%s", a.code, a.out, a.err)
+	}
+}
+
+// TestKeylessSecondSigner: neither signature replaces the other.
+func TestKeylessSecondSigner(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sigstore.Options{})
+	w.mustSign()
+	token, err := w.Token("reviewer@example.com", sigstore.TokenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "token")
+	write(t, path, token+"\n")
+	if a := w.signWith(path, w.model); a.code != 0 || !strings.Contains(a.out, "claims.sig") {
+		t.Fatalf("second signature: exit %d\n%s%s", a.code, a.out, a.err)
+	}
+	for _, who := range []string{trainer, "reviewer@example.com"} {
+		if a := w.verify(w.model, "--identity", who); a.code != 0 {
+			t.Errorf("%s: exit %d\n%s%s", who, a.code, a.out, a.err)
+		}
+	}
+	if a := w.verify(w.model, "--identity", "stranger@example.com"); a.code != 1 {
+		t.Errorf("stranger: exit %d\n%s%s", a.code, a.out, a.err)
+	}
+}

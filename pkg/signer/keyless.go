@@ -151,12 +151,16 @@ func (k *keyless) signAs(ctx context.Context, id *identity, servers services, pa
 		k.current.CompareAndSwap(id, nil)
 		return nil, fmt.Errorf("check the new bundle: %w", err)
 	}
-	raw, err := protojson.Marshal(b)
+	raw, err := encoding.Marshal(b)
 	if err != nil {
 		return nil, fmt.Errorf("encode bundle: %w", err)
 	}
 	return raw, nil
 }
+
+// encoding writes zeros and empty lists out: sigstore-python takes no bundle without them, and the first entry of a log
+// has the index 0 and no hashes.
+var encoding = protojson.MarshalOptions{EmitDefaultValues: true}
 
 // pause waits for d or for ctx, whichever is over first.
 func pause(ctx context.Context, d time.Duration) error {

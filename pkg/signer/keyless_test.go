@@ -97,6 +97,20 @@ func TestKeylessTokenGoesToTheAuthorityOnly(t *testing.T) {
 	}
 }
 
+// TestKeylessWritesZerosOut: what protobuf's JSON would leave out, sigstore-python asks for.
+func TestKeylessWritesZerosOut(t *testing.T) {
+	w := newWorld(t)
+	raw := mustSign(t, w.signer(w.options(2)), statement)
+	for _, member := range []string{"integratedTime", "hashes"} {
+		if !bytes.Contains(raw, []byte(`"`+member+`"`)) {
+			t.Errorf("bundle without %s: %s", member, raw)
+		}
+	}
+	if err := opens(t, w, raw); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestKeylessOneCertificateServesManyBundles(t *testing.T) {
 	w := newWorld(t)
 	tokens := 0

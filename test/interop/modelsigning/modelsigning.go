@@ -97,6 +97,11 @@ func (c *Client) CLI(ctx context.Context, args ...string) *exec.Cmd {
 	return c.command(ctx, append([]string{"-m", "model_signing"}, args...))
 }
 
+// Sigstore returns the command line of sigstore-python, which model_signing brings along, with args, not started yet.
+func (c *Client) Sigstore(ctx context.Context, args ...string) *exec.Cmd {
+	return c.command(ctx, append([]string{"-m", "sigstore"}, args...))
+}
+
 // Script returns a Python program that may import model_signing, not started yet; args are its sys.argv[1:].
 func (c *Client) Script(ctx context.Context, program string, args ...string) *exec.Cmd {
 	return c.command(ctx, append([]string{"-c", program}, args...))

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -62,7 +63,11 @@ func (w *World) startServers(ctx context.Context, t Tools, o Options) ([servers]
 		}
 	}
 	for s := range args {
-		if err := w.awaitHealth(ctx, Server(s), at[s]); err != nil {
+		err := w.awaitHealth(ctx, Server(s), at[s])
+		if Server(s) == TSA && errors.Is(err, errTaken) {
+			at[s], err = w.startStandIn()
+		}
+		if err != nil {
 			return at, err
 		}
 	}
@@ -91,36 +96,28 @@ type process struct {
 	cmd    *exec.Cmd
 	ended  chan struct{} // closed once it is over
 	said   string        // path of what it wrote to stdout and stderr
-	again  func() error  // starts it once more
 }
 
 // startProcess starts a server in the space.
 func (w *World) startProcess(s Server, program string, args []string) error {
-	p := &process{server: s, said: filepath.Join(w.Dir, s.String()+".log")}
-	p.again = func() error {
-		out, err := os.Create(p.said)
-		if err != nil {
-			return err
-		}
-		defer out.Close() // the process has its own
-		p.cmd = exec.Command(program, args...)
-		p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = w.Dir, out, out
-		p.cmd.Env = []string{"HOME=" + w.Dir, "PATH=" + os.Getenv("PATH")} // nothing of the caller's reaches their configuration
-		w.space.leash(p.cmd)
-		w.space.do(func() { err = p.cmd.Start() })
-		if err != nil {
-			return fmt.Errorf("%s: %w", s, err)
-		}
-		p.ended = make(chan struct{})
-		go func(c *exec.Cmd, ended chan struct{}) {
-			defer close(ended)
-			_ = c.Wait()
-		}(p.cmd, p.ended)
-		return nil
-	}
-	if err := p.again(); err != nil {
+	p := &process{server: s, said: filepath.Join(w.Dir, s.String()+".log"), ended: make(chan struct{})}
+	out, err := os.Create(p.said)
+	if err != nil {
 		return err
 	}
+	defer out.Close() // the process has its own
+	p.cmd = exec.Command(program, args...)
+	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = w.Dir, out, out
+	p.cmd.Env = []string{"HOME=" + w.Dir, "PATH=" + os.Getenv("PATH")} // nothing of the caller's reaches their configuration
+	w.space.leash(p.cmd)
+	w.space.do(func() { err = p.cmd.Start() })
+	if err != nil {
+		return fmt.Errorf("%s: %w", s, err)
+	}
+	go func() {
+		defer close(p.ended)
+		_ = p.cmd.Wait()
+	}()
 	w.running = append(w.running, p)
 	return nil
 }
@@ -131,12 +128,13 @@ func (p *process) stop() {
 	<-p.ended
 }
 
-// Polls of a server that starts.
 const (
-	pollEvery = 20 * time.Millisecond
-	pollAgain = 200 * time.Millisecond // a start that needs a port which another world has
-	maxSaid   = 2000                   // bytes of a server's last words that an error shows
+	pollEvery = 20 * time.Millisecond // of a server that starts
+	maxSaid   = 2000                  // bytes of a server's last words that an error shows
 )
+
+// errTaken is returned for a server that ended because somebody else has its port.
+var errTaken = errors.New("a port is taken")
 
 // awaitHealth returns once the server answers that it is well.
 func (w *World) awaitHealth(ctx context.Context, s Server, port int) error {
@@ -147,33 +145,17 @@ func (w *World) awaitHealth(ctx context.Context, s Server, port int) error {
 	for !w.isWell(ctx, url) {
 		select {
 		case <-p.ended:
-			if !isTaken(p.said) {
-				return fmt.Errorf("%s ended at once: %s", s, lastWords(p.said))
+			said := lastWords(p.said)
+			if strings.Contains(said, "address already in use") {
+				return fmt.Errorf("%s: %w: %s", s, errTaken, said)
 			}
-			if err := waitFor(ctx, pollAgain); err != nil {
-				return fmt.Errorf("%s waits for a port that another has: %w: %s", s, err, lastWords(p.said))
-			}
-			if err := p.again(); err != nil {
-				return err
-			}
+			return fmt.Errorf("%s ended at once: %s", s, said)
 		case <-ctx.Done():
 			return fmt.Errorf("%s does not answer at %s: %w: %s", s, url, context.Cause(ctx), lastWords(p.said))
 		case <-tick.C:
 		}
 	}
 	return nil
-}
-
-// waitFor returns after d, or with the reason once ctx is done.
-func waitFor(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 func (w *World) isWell(ctx context.Context, url string) bool {
@@ -187,12 +169,6 @@ func (w *World) isWell(ctx context.Context, url string) bool {
 	}
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxSaid))
 	return resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
-}
-
-// isTaken reports whether a server ended because a port was not free.
-func isTaken(said string) bool {
-	text, err := os.ReadFile(said)
-	return err == nil && bytes.Contains(text, []byte("address already in use"))
 }
 
 // lastWords is the end of what a server said.

@@ -49,6 +49,7 @@ type World struct {
 	TrustedRoot   string // path of trusted_root.json: whom a verifier believes
 	SigningConfig string // path of signing_config.json: which servers a signer asks
 	Issuer        string // the identity provider's URL
+	StandIn       bool   // whether a stand-in in this process issues the timestamps: see Start
 
 	pki     *pki
 	issuer  *issuer
@@ -65,9 +66,11 @@ type World struct {
 const startUp = time.Minute
 
 // Start starts a Sigstore and returns it once every server says that it is healthy: usually within a second. ctx is for
-// the start alone; Stop ends what Start started. Worlds that run at the same time don't disturb each other, save that
-// where no network namespace can be had the timestamp server's port for metrics is the same for all: a second world
-// then waits for the first to end, until ctx is done.
+// the start alone; Stop ends what Start started.
+//
+// Worlds that run at the same time don't disturb each other. The timestamp server insists on port 2112 for its metrics,
+// though: where the world has no network namespace of its own and somebody has that port, a stand-in with the same key
+// issues the timestamps, and the field of that name says so.
 //
 // Certificates are valid from a day before to a day after now.
 func Start(ctx context.Context, t Tools, o Options) (*World, error) {

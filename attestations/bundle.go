@@ -63,15 +63,22 @@ type wire struct {
 			KeyID *string `json:"keyid"` // not used for verification (OMS §4.1)
 		} `json:"signatures"`
 	} `json:"dsseEnvelope"`
+	Message *struct { // a signature on a file's bytes, without a statement: OpenBlob's business alone
+		Digest *struct {
+			Algorithm string `json:"algorithm"`
+			Digest    []byte `json:"digest"`
+		} `json:"messageDigest"`
+		Signature []byte `json:"signature"`
+	} `json:"messageSignature"`
 }
 
 type certificateBytes struct {
 	RawBytes []byte `json:"rawBytes"`
 }
 
-// parse reads b strictly: unknown, duplicate or re-cased members, trailing data, anything but one DSSE envelope with
-// one signature, and anything but exactly one kind of verification material are errors.
-func (b Bundle) parse() (*wire, error) {
+// decode reads b strictly: unknown, duplicate or re-cased members, trailing data, another media type, and anything but
+// exactly one kind of verification material are errors. What was signed is not looked at.
+func (b Bundle) decode() (*wire, error) {
 	if len(b) > MaxSignatureBundle {
 		return nil, fmt.Errorf("bundle of %d bytes, at most %d are read", len(b), MaxSignatureBundle)
 	}
@@ -91,14 +98,6 @@ func (b Bundle) parse() (*wire, error) {
 	switch {
 	case !IsBundleMediaType(w.MediaType):
 		return nil, fmt.Errorf("media type %q is not a Sigstore bundle's", clip(w.MediaType))
-	case w.Envelope == nil:
-		return nil, errors.New("bundle has no DSSE envelope")
-	case len(w.Envelope.Signatures) != 1:
-		return nil, fmt.Errorf("envelope has %d signatures, not one", len(w.Envelope.Signatures))
-	case len(w.Envelope.Signatures[0].Sig) == 0:
-		return nil, errors.New("envelope has an empty signature")
-	case len(w.Envelope.Payload) == 0:
-		return nil, errors.New("envelope has no payload")
 	case kinds != 1:
 		return nil, fmt.Errorf("bundle has %d kinds of verification material, not one", kinds)
 	case w.Material.Chain != nil && (len(w.Material.Chain.Certificates) == 0 || len(w.Material.Chain.Certificates) > maxCertificates):
@@ -109,17 +108,52 @@ func (b Bundle) parse() (*wire, error) {
 	return &w, nil
 }
 
+// parse is decode for a bundle around a statement: anything but one DSSE envelope with one signature is an error.
+func (b Bundle) parse() (*wire, error) {
+	w, err := b.decode()
+	if err != nil {
+		return nil, err
+	}
+	if w.Message != nil {
+		return nil, errors.New("bundle signs a file's bytes and states nothing")
+	}
+	if err := w.checkEnvelope(); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// checkEnvelope returns an error unless there is one DSSE envelope with one signature on something.
+func (w *wire) checkEnvelope() error {
+	switch {
+	case w.Envelope == nil:
+		return errors.New("bundle has no DSSE envelope")
+	case len(w.Envelope.Signatures) != 1:
+		return fmt.Errorf("envelope has %d signatures, not one", len(w.Envelope.Signatures))
+	case len(w.Envelope.Signatures[0].Sig) == 0:
+		return errors.New("envelope has an empty signature")
+	case len(w.Envelope.Payload) == 0:
+		return errors.New("envelope has no payload")
+	}
+	return nil
+}
+
 func (w *wire) signature() []byte { return w.Envelope.Signatures[0].Sig }
 
 // pae is DSSE's pre-authentication encoding: the bytes that were signed.
 func (w *wire) pae() []byte { return dsse.PAE(w.Envelope.PayloadType, w.Envelope.Payload) }
 
-// name is the bundle's own name: the SHA-256 of what was signed and the signature. Two writings of the same bundle in
-// JSON are one bundle.
+// name is the bundle's own name: the SHA-256 of what was signed (of a message signature: its digest) and the signature.
+// Two writings of the same bundle in JSON are one bundle.
 func (w *wire) name() string {
 	h := sha256.New()
-	h.Write(w.pae())
-	h.Write(w.signature())
+	if w.Message != nil {
+		h.Write(w.Message.Digest.Digest)
+		h.Write(w.Message.Signature)
+	} else {
+		h.Write(w.pae())
+		h.Write(w.signature())
+	}
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 

@@ -1,10 +1,11 @@
 // Package attestations is what is claimed about an artifact: statements, and the signatures on them.
 //
-// Four types carry how far a claim is to be trusted, and only two functions lead from one to the next:
+// Types carry how far a claim is to be trusted, and few functions lead from one to the next:
 //
 //	Statement   says something; nobody has signed it        → Sign
 //	Bundle      bytes from outside; nothing in it is true   → Open
 //	Attestation a statement whose signature was checked: by whom, and when, is known
+//	SignedBlob  a file that a Sigstore bundle is over, with or without a statement ([OpenBlob])
 //	Signature   what an OMS attestation says of an artifact's files ([ReadSignature])
 //
 // Whether the signer of an Attestation may say what it says is not decided here but by package policy.

@@ -3,85 +3,151 @@ package attestations
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/hex"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
 	"github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/sigstore/sigstore-go/pkg/tlog"
 	"github.com/sigstore/sigstore-go/pkg/verify"
+	"google.golang.org/protobuf/encoding/protojson"
 
+	"github.com/hallmark-project/hallmark/pkg/hashing"
 	"github.com/hallmark-project/hallmark/pkg/policy"
 	"github.com/hallmark-project/hallmark/pkg/trust"
 )
 
-// openKeyless leaves the verification to sigstore-go and holds it to all that a keyless signature needs: one log entry,
+// proof is what checking a signature established.
+type proof struct {
+	signer trust.Signer
+	time   time.Time // the earliest that somebody trusted vouches for; zero where nobody does
+	source string    // who that was: logged or timestamped
+	logs   []string  // the witnesses whose logs hold the signature
+	clocks []string  // the witnesses that vouch for a time of it
+}
+
+// proveKeyless leaves the verification to sigstore-go and holds it to all that a keyless signature needs: one log entry,
 // one certificate-transparency entry and one trusted time at least. Who signed is taken from the certificate only after
-// that; whether it is the right identity is policy's question.
-func (a *Attestation) openKeyless(b Bundle, w *wire, roots trust.Roots) error {
+// that; whether it is the right identity is policy's question. leaf is the certificate; file is what a signature without
+// a statement must be over, nil for an envelope.
+func proveKeyless(b Bundle, w *wire, leaf []byte, file *hashing.Sum, roots trust.Roots) (proof, error) {
 	if roots.Sigstore == nil {
-		return refuse(policy.UntrustedSigner, "signed keyless, and no Sigstore trusted root is given")
+		return proof{}, refuse(policy.UntrustedSigner, "signed keyless, and no Sigstore trusted root is given")
 	}
 	if len(w.Material.LogEntries) == 0 {
-		return refuse(policy.LogMissing, "keyless bundle without a transparency-log entry (OMS §4.1)")
+		return proof{}, refuse(policy.LogMissing, "keyless bundle without a transparency-log entry (OMS §4.1)")
 	}
-	if _, err := x509.ParseCertificate(w.Material.Certificate.RawBytes); err != nil {
-		return refuse(policy.BundleMalformed, "decode certificate: %w", err)
+	if _, err := x509.ParseCertificate(leaf); err != nil {
+		return proof{}, refuse(policy.BundleMalformed, "decode certificate: %w", err)
 	}
-	var entity bundle.Bundle
-	if err := entity.UnmarshalJSON(b); err != nil {
-		return &OpenError{policy.BundleMalformed, err}
-	}
-	if !bytes.Equal(entity.GetDsseEnvelope().GetPayload(), w.Envelope.Payload) {
-		return refuse(policy.BundleMalformed, "bundle reads as two different payloads")
+	entity, err := decodeEntity(b, w)
+	if err != nil {
+		return proof{}, err
 	}
 	material := roots.Sigstore.Material()
 	verifier, err := verify.NewVerifier(material, verify.WithTransparencyLog(1), verify.WithSignedCertificateTimestamps(1),
 		verify.WithObserverTimestamps(1), verify.WithoutStatementPredicate())
 	if err != nil {
-		return &OpenError{policy.Unsupported, err}
+		return proof{}, &OpenError{policy.Unsupported, err}
 	}
-	result, err := verifier.Verify(&entity, verify.NewPolicy(verify.WithoutArtifactUnsafe(), verify.WithoutIdentitiesUnsafe()))
+	over := verify.WithoutArtifactUnsafe() // a statement says itself what it is about
+	if file != nil {
+		over = verify.WithArtifactDigest("sha256", file[:])
+	}
+	result, err := verifier.Verify(entity, verify.NewPolicy(over, verify.WithoutIdentitiesUnsafe()))
 	if err != nil {
-		return &OpenError{failedStep(&entity, material), err}
+		return proof{}, &OpenError{failedStep(entity, file, material), err}
 	}
 	summary := result.Signature.Certificate
 	if summary == nil || summary.SubjectAlternativeName == "" || summary.Issuer == "" {
-		return refuse(policy.UntrustedSigner, "certificate names no identity or no identity provider")
+		return proof{}, refuse(policy.UntrustedSigner, "certificate names no identity or no identity provider")
 	}
-	a.signer = trust.Signer{
+	p := proof{signer: trust.Signer{
 		Method: trust.MethodKeyless, Subject: summary.SubjectAlternativeName, Issuer: summary.Issuer, Claims: claims(summary.Extensions),
-	}
+	}}
 	for _, t := range result.VerifiedTimestamps {
-		if a.time.IsZero() || t.Timestamp.Before(a.time) {
-			a.time, a.source = t.Timestamp, "timestamped"
-			if t.Type == "Tlog" {
-				a.source = "logged"
-			}
+		p.seen(t.Timestamp, t.Type == "Tlog")
+	}
+	if p.time.IsZero() {
+		return proof{}, refuse(policy.TimeMissing, "nobody trusted vouches for a time of signing")
+	}
+	p.hear(entity, roots.Sigstore, root.TrustedMaterialCollection{})
+	return p, nil
+}
+
+// decodeEntity reads b with sigstore-go's decoder, which must see the signed bytes that ours sees.
+func decodeEntity(b Bundle, w *wire) (*bundle.Bundle, error) {
+	var parsed protobundle.Bundle
+	if err := protojson.Unmarshal(b, &parsed); err != nil {
+		return nil, &OpenError{policy.BundleMalformed, err}
+	}
+	for i, e := range parsed.GetVerificationMaterial().GetTlogEntries() {
+		if _, err := tlog.ParseTransparencyLogEntry(e); err != nil {
+			return nil, refuse(policy.LogInvalid, "decode log entry %d: %w", i+1, err)
 		}
 	}
-	if a.time.IsZero() {
-		return refuse(policy.TimeMissing, "nobody trusted vouches for a time of signing")
+	entity, err := bundle.NewBundle(&parsed)
+	if err != nil {
+		return nil, &OpenError{policy.BundleMalformed, err}
 	}
-	return nil
+	same := w.Envelope != nil && bytes.Equal(entity.GetDsseEnvelope().GetPayload(), w.Envelope.Payload)
+	if w.Message != nil {
+		same = bytes.Equal(entity.GetMessageSignature().GetSignature(), w.Message.Signature)
+	}
+	if !same {
+		return nil, refuse(policy.BundleMalformed, "bundle reads as two different payloads")
+	}
+	return entity, nil
+}
+
+// seen takes note of a trusted time.
+func (p *proof) seen(at time.Time, logged bool) {
+	if !p.time.IsZero() && !at.Before(p.time) {
+		return
+	}
+	p.time, p.source = at, "timestamped"
+	if logged {
+		p.source = "logged"
+	}
+}
+
+// hear asks each witness of s alone what it says of a bundle that holds. sigstore-go counts the keys of logs and the
+// addresses of timestamp authorities; of these, one party may have several. keys is what the signature verifies with
+// besides s.
+func (p *proof) hear(entity *bundle.Bundle, s *trust.Sigstore, keys root.TrustedMaterialCollection) {
+	for _, w := range s.Witnesses() {
+		alone := append(root.TrustedMaterialCollection{w.Material()}, keys...)
+		logged, err := verify.VerifyTlogEntry(entity, alone, 1, true)
+		if err == nil {
+			p.logs = append(p.logs, w.Name())
+		}
+		stamped, _, stampErr := verify.VerifySignedTimestamp(entity, alone)
+		if err == nil && len(logged) > 0 || stampErr == nil && len(stamped) > 0 {
+			p.clocks = append(p.clocks, w.Name())
+		}
+	}
 }
 
 // failedStep finds which step of a keyless verification refuses, by taking them one after another: sigstore-go returns
 // one untyped error for all.
-func failedStep(entity *bundle.Bundle, material root.TrustedMaterial) policy.Reason {
-	logged, err := verify.VerifyTlogEntry(entity, material, 1, true)
-	if err != nil {
-		return policy.LogInvalid
-	}
-	stamped, _, err := verify.VerifySignedTimestamp(entity, material)
-	if err != nil || len(logged)+len(stamped) == 0 {
-		return policy.TimeMissing
-	}
+func failedStep(entity *bundle.Bundle, file *hashing.Sum, material root.TrustedMaterial) policy.Reason {
 	content, err := entity.VerificationContent()
 	if err != nil {
 		return policy.BundleMalformed
 	}
 	leaf := content.Certificate()
+	logged, err := verify.VerifyTlogEntry(entity, material, 1, true)
+	if err != nil {
+		return logReason(entity, leaf, material)
+	}
+	stamped, _, err := verify.VerifySignedTimestamp(entity, material)
+	if err != nil || len(logged)+len(stamped) == 0 {
+		return policy.TimeMissing
+	}
 	var chains [][]*x509.Certificate
 	for _, t := range logged {
 		if chains, err = verify.VerifyLeafCertificate(t.Time, leaf, material); err != nil {
@@ -96,10 +162,47 @@ func failedStep(entity *bundle.Bundle, material root.TrustedMaterial) policy.Rea
 	if verify.VerifySignedCertificateTimestamp(chains, 1, material) != nil {
 		return policy.SCTInvalid
 	}
-	if signature, err := entity.SignatureContent(); err != nil || verify.VerifySignature(signature, content, material) != nil {
+	signature, err := entity.SignatureContent()
+	switch {
+	case err != nil:
+		return policy.BadSignature
+	case file != nil:
+		err = verify.VerifySignatureWithArtifactDigests(signature, content, material, []verify.ArtifactDigest{{Algorithm: "sha256", Digest: file[:]}})
+	default:
+		err = verify.VerifySignature(signature, content, material)
+	}
+	if err != nil {
 		return policy.BadSignature
 	}
 	return policy.UntrustedSigner
+}
+
+// logReason says why no log entry proves the signature: no log of them is trusted, a trusted one saw the signature
+// outside the certificate's window, or the entry proves something else.
+func logReason(entity *bundle.Bundle, leaf *x509.Certificate, material root.TrustedMaterial) policy.Reason {
+	entries, err := entity.TlogEntries()
+	if err != nil {
+		return policy.LogInvalid
+	}
+	signed, err := entity.SignatureContent()
+	if err != nil {
+		return policy.BundleMalformed
+	}
+	reason := policy.LogUntrusted
+	for _, e := range entries {
+		if material.RekorLogs()[hex.EncodeToString([]byte(e.LogKeyID()))] == nil {
+			continue
+		}
+		reason = policy.LogInvalid
+		certificate, _ := e.PublicKey().(*x509.Certificate)
+		about := bytes.Equal(e.Signature(), signed.Signature()) && certificate.Equal(leaf) && e.HasInclusionPromise() &&
+			tlog.VerifySET(e, material.RekorLogs()) == nil
+		at := root.Timestamp{Time: e.IntegratedTime()}
+		if about && (at.Time.Before(leaf.NotBefore) || at.Time.After(leaf.NotAfter)) {
+			return leafReason(leaf, at)
+		}
+	}
+	return reason
 }
 
 // leafReason says why a certificate does not stand: its window at the trusted time, or its issuer.

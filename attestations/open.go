@@ -21,10 +21,8 @@ type Attestation struct {
 	header  header
 	payload []byte
 	name    string
-	signer  trust.Signer
-	time    time.Time
-	source  string
-	notes   []string
+	proof
+	notes []string
 }
 
 // PredicateType is the type of the claim.
@@ -47,6 +45,13 @@ func (a *Attestation) Signer() trust.Signer { return a.signer }
 func (a *Attestation) Time() (t time.Time, source string, ok bool) {
 	return a.time, a.source, !a.time.IsZero()
 }
+
+// Logs names the distinct witnesses (trust.Witness) whose transparency logs hold the signature. It is empty for what was
+// not signed keyless.
+func (a *Attestation) Logs() []string { return a.logs }
+
+// Clocks names the distinct witnesses that vouch for a time of signing, with a log or a timestamp authority.
+func (a *Attestation) Clocks() []string { return a.clocks }
 
 // Notes are deviations that were no reason to refuse.
 func (a *Attestation) Notes() []string { return a.notes }
@@ -85,7 +90,7 @@ func Open(b Bundle, roots trust.Roots) (*Attestation, error) {
 	case w.Material.Chain != nil:
 		err = a.openChain(w, roots)
 	default:
-		err = a.openKeyless(b, w, roots)
+		a.proof, err = proveKeyless(b, w, w.Material.Certificate.RawBytes, nil, roots)
 	}
 	if err != nil {
 		return nil, err
@@ -98,8 +103,18 @@ func Open(b Bundle, roots trust.Roots) (*Attestation, error) {
 
 // openKey verifies by the trusted key that the bundle's hint names, or by any trusted key where it names none.
 func (a *Attestation) openKey(w *wire, roots trust.Roots) error {
+	k, err := w.keyThat(roots, func(k crypto.PublicKey) bool { return a.verify(w, k) == nil })
+	if err != nil {
+		return err
+	}
+	a.signer = trust.Signer{Method: trust.MethodKey, Key: k.Fingerprint()}
+	return nil
+}
+
+// keyThat returns the first of roots' keys that the bundle's hint allows and that verifies.
+func (w *wire) keyThat(roots trust.Roots, verifies func(crypto.PublicKey) bool) (trust.Key, error) {
 	if len(roots.Keys) == 0 {
-		return refuse(policy.UntrustedSigner, "signed with a key, and no key is trusted")
+		return trust.Key{}, refuse(policy.UntrustedSigner, "signed with a key, and no key is trusted")
 	}
 	hint := ""
 	if w.Material.PublicKey.Hint != nil {
@@ -111,18 +126,17 @@ func (a *Attestation) openKey(w *wire, roots trust.Roots) error {
 			continue
 		}
 		tried = true
-		if a.verify(w, k.Public()) == nil {
-			a.signer = trust.Signer{Method: trust.MethodKey, Key: k.Fingerprint()}
-			return nil
+		if verifies(k.Public()) {
+			return k, nil
 		}
 	}
 	if !tried {
-		return refuse(policy.UntrustedSigner, "signed with key %q, which is not trusted", clip(hint))
+		return trust.Key{}, refuse(policy.UntrustedSigner, "signed with key %q, which is not trusted", clip(hint))
 	}
 	if hint == "" {
-		return refuse(policy.UntrustedSigner, "signed by none of the trusted keys, or altered since")
+		return trust.Key{}, refuse(policy.UntrustedSigner, "signed by none of the trusted keys, or altered since")
 	}
-	return refuse(policy.BadSignature, "signature does not verify with the key that it names")
+	return trust.Key{}, refuse(policy.BadSignature, "signature does not verify with the key that it names")
 }
 
 // openChain verifies OMS's certificate method: a chain to a trusted authority, judged at the present.

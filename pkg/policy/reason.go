@@ -19,6 +19,7 @@ const (
 	CertificateTooEarly Reason = "certificate-not-valid" // a certificate's window had not opened
 	LogMissing          Reason = "log-entry-missing"     // keyless without a transparency-log entry
 	LogInvalid          Reason = "log-entry-invalid"     // a log entry that does not prove this signature
+	LogUntrusted        Reason = "log-untrusted"         // logged, in no log that is trusted here
 	SCTInvalid          Reason = "sct-invalid"           // the certificate is in no trusted certificate-transparency log
 	TimeMissing         Reason = "no-trusted-time"       // keyless without a time that somebody trusted vouches for
 	DigestMismatch      Reason = "digest-mismatch"       // a file's bytes are not the signed ones

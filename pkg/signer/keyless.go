@@ -93,6 +93,15 @@ func (k *keyless) Sign(ctx context.Context, payloadType string, payload []byte) 
 	if err := checkPayload(payloadType, payload); err != nil {
 		return nil, fmt.Errorf("sign payload: %w", err)
 	}
+	return k.sign(ctx, dsse.PAE(payloadType, payload), func(b *protobundle.Bundle, sig, _ []byte) {
+		b.Content = &protobundle.Bundle_DsseEnvelope{DsseEnvelope: &protodsse.Envelope{
+			Payload: payload, PayloadType: payloadType, Signatures: []*protodsse.Signature{{Sig: sig}},
+		}}
+	})
+}
+
+// sign signs message and returns the bundle into which put puts the signature and the digest that was signed.
+func (k *keyless) sign(ctx context.Context, message []byte, put func(b *protobundle.Bundle, sig, digest []byte)) ([]byte, error) {
 	servers, err := selectServices(k.config, k.options.Now())
 	if err != nil {
 		return nil, fmt.Errorf("sign keyless: %w", err)
@@ -101,11 +110,11 @@ func (k *keyless) Sign(ctx context.Context, payloadType string, payload []byte) 
 	if err != nil {
 		return nil, fmt.Errorf("sign keyless: %w", err)
 	}
-	raw, err := k.signAs(ctx, id, servers, payloadType, payload)
+	raw, err := k.signAs(ctx, id, servers, message, put)
 	if isConflict(err) {
 		// A Rekor v2 log holds this very entry already: an earlier try was logged and its answer lost. Nobody can read
 		// the entry back there, but a new signature is a new entry.
-		raw, err = k.signAs(ctx, id, servers, payloadType, payload)
+		raw, err = k.signAs(ctx, id, servers, message, put)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("sign keyless: %w", err)
@@ -115,9 +124,8 @@ func (k *keyless) Sign(ctx context.Context, payloadType string, payload []byte) 
 
 // signAs makes one bundle with id's certificate: signature, timestamps, log entries, in this order, since the
 // timestamps are on the signature and a public log should hold nothing that was not finished.
-func (k *keyless) signAs(ctx context.Context, id *identity, servers services, payloadType string, payload []byte) ([]byte, error) {
-	message := dsse.PAE(payloadType, payload)
-	sig, _, err := id.keypair.SignData(ctx, message)
+func (k *keyless) signAs(ctx context.Context, id *identity, servers services, message []byte, put func(b *protobundle.Bundle, sig, digest []byte)) ([]byte, error) {
+	sig, digest, err := id.keypair.SignData(ctx, message)
 	if err != nil {
 		return nil, fmt.Errorf("sign payload: %w", err)
 	}
@@ -126,13 +134,8 @@ func (k *keyless) signAs(ctx context.Context, id *identity, servers services, pa
 			Certificate: &protocommon.X509Certificate{RawBytes: id.leaf.Raw},
 		},
 	}
-	b := &protobundle.Bundle{
-		MediaType:            bundleMediaType,
-		VerificationMaterial: material,
-		Content: &protobundle.Bundle_DsseEnvelope{DsseEnvelope: &protodsse.Envelope{
-			Payload: payload, PayloadType: payloadType, Signatures: []*protodsse.Signature{{Sig: sig}},
-		}},
-	}
+	b := &protobundle.Bundle{MediaType: bundleMediaType, VerificationMaterial: material}
+	put(b, sig, digest)
 	for _, server := range servers.timestamps {
 		if err := k.timestamp(ctx, server, id.leaf, b); err != nil {
 			if errors.Is(err, errOutside) {

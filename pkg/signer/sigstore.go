@@ -223,7 +223,13 @@ func checkBundle(b *protobundle.Bundle, material root.TrustedMaterial, servers s
 	if err != nil {
 		return err
 	}
-	if err := verify.VerifySignature(signed, content, material); err != nil {
+	if m := b.GetMessageSignature(); m != nil {
+		over := []verify.ArtifactDigest{{Algorithm: "sha256", Digest: m.GetMessageDigest().GetDigest()}}
+		err = verify.VerifySignatureWithArtifactDigests(signed, content, material, over)
+	} else {
+		err = verify.VerifySignature(signed, content, material)
+	}
+	if err != nil {
 		return fmt.Errorf("signature: %w", err)
 	}
 	return nil

@@ -18,6 +18,9 @@ import (
 // MinRSABits is the shortest RSA modulus that is accepted, in bits.
 const MinRSABits = 2048
 
+// ErrKey is what LoadKey's errors wrap where the file holds no public key that can be read.
+var ErrKey = errors.New("read public key")
+
 // Key is a trusted public key.
 type Key struct {
 	public      crypto.PublicKey
@@ -29,11 +32,11 @@ type Key struct {
 // Ed25519, as SubjectPublicKeyInfo or PKCS#1. A private key, a certificate or an unknown algorithm is an error.
 func LoadKey(data []byte) (Key, error) {
 	if len(data) > MaxFile {
-		return Key{}, fmt.Errorf("read public key: %d bytes, at most %d are read", len(data), MaxFile)
+		return Key{}, fmt.Errorf("%w: %d bytes, at most %d are read", ErrKey, len(data), MaxFile)
 	}
 	block, _ := pem.Decode(data)
 	if block == nil {
-		return Key{}, errors.New("read public key: no PEM block found")
+		return Key{}, fmt.Errorf("%w: no PEM block found", ErrKey)
 	}
 	var public any
 	var err error
@@ -43,10 +46,10 @@ func LoadKey(data []byte) (Key, error) {
 	case "RSA PUBLIC KEY":
 		public, err = x509.ParsePKCS1PublicKey(block.Bytes)
 	default:
-		return Key{}, fmt.Errorf("read public key: PEM block is %q, not \"PUBLIC KEY\"", block.Type)
+		return Key{}, fmt.Errorf("%w: PEM block is %q, not \"PUBLIC KEY\"", ErrKey, block.Type)
 	}
 	if err != nil {
-		return Key{}, fmt.Errorf("read public key: %w", err)
+		return Key{}, fmt.Errorf("%w: %w", ErrKey, err)
 	}
 	return NewKey(public)
 }

@@ -65,12 +65,13 @@ type Options struct {
 func Verify(ctx context.Context, a Artifact, sources []Source, o Options) (policy.Decision, error) {
 	var facts policy.Facts
 	facts.Artifact, facts.Problems = a.Describe()
+	facts.TrustedRoot = o.Roots.Origin()
 	items := collect(ctx, sources, &facts)
 	signatures := make([]*attestations.Signature, len(items))
 	for i, item := range items {
 		evidence, signature := open(item, o.Roots, &facts)
 		facts.Evidence = append(facts.Evidence, evidence)
-		if signature != nil && o.Policy.Trusts(*evidence.Signer) {
+		if signature != nil && o.Policy.Accepts(evidence) {
 			signatures[i] = signature
 		}
 	}
@@ -118,6 +119,7 @@ func open(item Item, roots trust.Roots, facts *policy.Facts) (policy.Evidence, *
 	if t, source, ok := a.Time(); ok {
 		e.Time, e.TimeSource = &t, source
 	}
+	e.LoggedBy, e.TimedBy = a.Logs(), a.Clocks()
 	e.Signature = a.PredicateType() == attestations.PredicateOMS || a.PredicateType() == attestations.PredicateOMSLegacy
 	if !e.Signature {
 		return e, nil

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,12 +15,21 @@ type Policy struct {
 	Signers        []trust.Identity // whose signature on the artifact counts: any one of them
 	AllowUnsigned  bool             // files beside the signed ones do not matter (OMS §8.5)
 	AllowUncovered bool             // files that the signature leaves out on purpose do not matter
+
+	// LogThreshold is how many distinct parties must have logged a signature, TimeThreshold how many must vouch for a time
+	// of it. 0 and 1: one, for keyless signatures, which opening them asks already, and none for others. Above 1 every
+	// signature is held to it, so one by a key or certificate, which nobody logged, does not count.
+	LogThreshold  int
+	TimeThreshold int
 }
 
 // Validate returns an error that wraps trust.ErrNobody where p trusts nobody, and another where p contradicts itself.
 func (p Policy) Validate() error {
 	if len(p.Signers) == 0 {
 		return trust.ErrNobody
+	}
+	if p.LogThreshold < 0 || p.TimeThreshold < 0 {
+		return errors.New("a threshold below one")
 	}
 	for _, s := range p.Signers {
 		if err := s.Validate(); err != nil {
@@ -36,6 +46,12 @@ func (p Policy) String() string {
 		names[i] = s.String()
 	}
 	words := "signed by " + strings.Join(names, " or ")
+	if p.LogThreshold > 1 {
+		words += fmt.Sprintf("; logged by %d parties", p.LogThreshold)
+	}
+	if p.TimeThreshold > 1 {
+		words += fmt.Sprintf("; timed by %d parties", p.TimeThreshold)
+	}
 	if p.AllowUnsigned {
 		words += "; unsigned files ignored"
 	}
@@ -45,7 +61,7 @@ func (p Policy) String() string {
 // Decide answers whether f satisfies p at the time now. It never returns an error: what cannot be decided is a
 // Decision that says so.
 func Decide(p Policy, f Facts, now time.Time) Decision {
-	d := Decision{Artifact: f.Artifact, Policy: p.String(), Notes: f.Notes, At: now, Evidence: slices.Clone(f.Evidence)}
+	d := Decision{Artifact: f.Artifact, Policy: p.String(), Notes: f.Notes, At: now, TrustedRoot: f.TrustedRoot, Evidence: slices.Clone(f.Evidence)}
 	if err := p.Validate(); err != nil {
 		d.verdict = Unknown
 		d.Checks = []Check{failed("policy", err.Error(), Finding{Code: PolicyUnusable, Detail: err.Error()})}
@@ -69,7 +85,7 @@ func Decide(p Policy, f Facts, now time.Time) Decision {
 func count(p Policy, evidence []Evidence) {
 	for i := range evidence {
 		e := &evidence[i]
-		e.Counted = e.Signature && e.Compared && trusted(p, e) && len(blocking(p, e.Findings)) == 0
+		e.Counted = e.Signature && e.Compared && p.Accepts(*e) && len(blocking(p, e.Findings)) == 0
 	}
 }
 
@@ -79,6 +95,29 @@ func (p Policy) Trusts(s trust.Signer) bool {
 }
 
 func trusted(p Policy, e *Evidence) bool { return e.Signer != nil && p.Trusts(*e.Signer) }
+
+// Accepts reports whether a signature like e counts for p, if it holds for the files: by one of p's signers, logged and
+// timed by as many as p asks.
+func (p Policy) Accepts(e Evidence) bool { return trusted(p, &e) && len(p.missed(&e)) == 0 }
+
+// missed is what e lacks of p's thresholds.
+func (p Policy) missed(e *Evidence) []Finding {
+	var out []Finding
+	for _, t := range []struct {
+		code Reason
+		need int
+		by   []string
+		verb string
+	}{{LogThreshold, p.LogThreshold, e.LoggedBy, "logged"}, {TimeThreshold, p.TimeThreshold, e.TimedBy, "timed"}} {
+		if have := distinct(t.by); t.need > 1 && have < t.need {
+			out = append(out, Finding{Code: t.code, Where: e.Where, Detail: fmt.Sprintf("%s by %d of %d distinct parties", t.verb, have, t.need)})
+		}
+	}
+	return out
+}
+
+// distinct counts the names in a list, each once.
+func distinct(names []string) int { return len(slices.Compact(slices.Sorted(slices.Values(names)))) }
 
 // blocking drops from findings what p does not mind.
 func blocking(p Policy, findings []Finding) []Finding {
@@ -104,7 +143,7 @@ func checkFiles(p Policy, f Facts, evidence []Evidence) Check {
 	var nearest []Finding
 	for i := range evidence {
 		e := &evidence[i]
-		if !e.Compared || !e.Signature || !trusted(p, e) {
+		if !e.Compared || !e.Signature || !p.Accepts(*e) {
 			continue
 		}
 		if b := blocking(p, e.Findings); nearest == nil || len(b) < len(nearest) {
@@ -129,6 +168,8 @@ func checkSignature(p Policy, evidence []Evidence, problems []Finding) Check {
 			findings = append(findings, located(e)...)
 		case !trusted(p, e):
 			findings = append(findings, Finding{Code: UntrustedSigner, Where: e.Where, Got: e.Signer.String(), Detail: "signed by " + e.Signer.String()})
+		case len(p.missed(e)) > 0:
+			findings = append(findings, p.missed(e)...)
 		default:
 			if who := e.describe(); !slices.Contains(signers, who) {
 				signers = append(signers, who)

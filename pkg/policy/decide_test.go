@@ -130,9 +130,11 @@ func TestDecisionMatchesItsSchema(t *testing.T) {
 	stamp := now
 	full := signedBy(trust.Signer{Method: trust.MethodKeyless, Subject: "a", Issuer: "b", Claims: map[string]string{"x": "y"}})
 	full.Time, full.TimeSource, full.Digest, full.PredicateType = &stamp, "logged", "sha256:"+strings.Repeat("0", 64), "p"
+	full.LoggedBy, full.TimedBy, full.Signer.Others = []string{"a.test"}, []string{"a.test"}, []string{"ca"}
 	withFindings := facts(full, signedBy(alice, policy.Finding{Code: policy.DigestMismatch, File: "f", Want: "w", Got: "g", Detail: "d", Where: "x"}))
 	withFindings.Artifact.ID, withFindings.Artifact.Uncovered = full.Digest, []string{"a"}
 	withFindings.Notes = []string{"note"}
+	withFindings.TrustedRoot = &trust.Origin{Source: trust.Imported, From: "https://mirror.test", Digest: full.Digest}
 	for name, d := range map[string]policy.Decision{
 		"yes":     policy.Decide(trustsAlice(), facts(signedBy(alice)), now),
 		"no":      policy.Decide(trustsAlice(), withFindings, now),
@@ -208,5 +210,48 @@ func TestVerdictReadsWhatItWrites(t *testing.T) {
 	v := policy.Yes
 	if err := v.UnmarshalText([]byte("YES")); err == nil {
 		t.Error("YES is taken for a verdict")
+	}
+}
+
+func TestThresholdsCountDistinctParties(t *testing.T) {
+	keyless := trust.Signer{Method: trust.MethodKeyless, Subject: "ann", Issuer: "https://issuer.test"}
+	seen := func(logs, clocks []string) policy.Evidence {
+		e := signedBy(keyless)
+		e.LoggedBy, e.TimedBy = logs, clocks
+		return e
+	}
+	ask := func(logs, times int) policy.Policy {
+		return policy.Policy{Signers: []trust.Identity{{Subject: "ann", Issuer: "https://issuer.test"}, {Key: "a1"}}, LogThreshold: logs, TimeThreshold: times}
+	}
+	one, two, twice := []string{"one.test"}, []string{"one.test", "two.test"}, []string{"one.test", "one.test"}
+	for name, c := range map[string]struct {
+		policy  policy.Policy
+		facts   policy.Facts
+		reasons []policy.Reason
+	}{
+		"one of each, nothing asked":   {ask(0, 0), facts(seen(one, one)), nil},
+		"one of each, one asked":       {ask(1, 1), facts(seen(one, one)), nil},
+		"two logs":                     {ask(2, 1), facts(seen(two, one)), nil},
+		"one log":                      {ask(2, 1), facts(seen(one, two)), []policy.Reason{policy.LogThreshold}},
+		"one log twice":                {ask(2, 1), facts(seen(twice, one)), []policy.Reason{policy.LogThreshold}},
+		"two clocks":                   {ask(1, 2), facts(seen(one, two)), nil},
+		"one clock twice":              {ask(1, 2), facts(seen(two, twice)), []policy.Reason{policy.TimeThreshold}},
+		"neither":                      {ask(2, 2), facts(seen(one, one)), []policy.Reason{policy.LogThreshold, policy.TimeThreshold}},
+		"a key that nobody logged":     {ask(2, 1), facts(signedBy(alice)), []policy.Reason{policy.LogThreshold}},
+		"a key, one asked":             {ask(1, 1), facts(signedBy(alice)), nil},
+		"one signature that is enough": {ask(2, 1), facts(seen(one, one), seen(two, one)), nil},
+		"two that only add up":         {ask(2, 1), facts(seen(one, one), seen([]string{"two.test"}, one)), []policy.Reason{policy.LogThreshold}},
+		"nonsense":                     {ask(-1, 1), facts(seen(two, two)), []policy.Reason{policy.PolicyUnusable}},
+	} {
+		d := policy.Decide(c.policy, c.facts, now)
+		if !slices.Equal(d.Reasons(), c.reasons) || (d.Verdict() == policy.Yes) != (c.reasons == nil) {
+			t.Errorf("%s: %s because of %q, want %q", name, d.Verdict(), d.Reasons(), c.reasons)
+		}
+	}
+	// A file that differs is not what stands in the way of a signature that does not count.
+	short := seen(one, one)
+	short.Findings = []policy.Finding{{Code: policy.DigestMismatch, File: "f"}}
+	if d := policy.Decide(ask(2, 1), facts(short), now); !slices.Equal(d.Reasons(), []policy.Reason{policy.LogThreshold}) {
+		t.Errorf("short and different: %q", d.Reasons())
 	}
 }

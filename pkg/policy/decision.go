@@ -7,6 +7,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/hallmark-project/hallmark/pkg/trust"
 )
 
 // SchemaName is the name and version of a Decision's JSON form.
@@ -61,6 +63,8 @@ type Decision struct {
 	Evidence []Evidence // every bundle, counted or not
 	Notes    []string
 	At       time.Time // when it was decided
+
+	TrustedRoot *trust.Origin // which Sigstore trusted root opened keyless bundles; nil: none was given
 }
 
 // Check is one thing that was looked at.
@@ -105,6 +109,8 @@ func (d Decision) MarshalJSON() ([]byte, error) {
 		Evidence []Evidence `json:"evidence"`
 		Notes    []string   `json:"notes"`
 		At       time.Time  `json:"at"`
-	}{SchemaName, d.verdict, d.Reasons(), d.Artifact, d.Policy, d.Checks, d.Evidence, d.Notes, d.At.UTC()},
+
+		TrustedRoot *trust.Origin `json:"trustedRoot,omitempty"`
+	}{SchemaName, d.verdict, d.Reasons(), d.Artifact, d.Policy, d.Checks, d.Evidence, d.Notes, d.At.UTC(), d.TrustedRoot},
 		json.Deterministic(true), jsontext.AllowInvalidUTF8(true)) // a path on disk may be no UTF-8; it reads with U+FFFD
 }

@@ -12,6 +12,8 @@ type Facts struct {
 	Evidence []Evidence // every bundle that was found, whether it opened or not
 	Problems []Finding  // what stands in the way whoever signed: failed sources, caps that were hit, refused files
 	Notes    []string   // what a reader of the decision should know besides
+
+	TrustedRoot *trust.Origin // which Sigstore trusted root opened keyless bundles; nil: none was given
 }
 
 // Artifact is what is decided on.
@@ -45,6 +47,8 @@ type Evidence struct {
 	Signer        *trust.Signer `json:"signer,omitempty"`        // nil if it did not open
 	Time          *time.Time    `json:"time,omitempty"`          // trusted time of signing, if there is one
 	TimeSource    string        `json:"timeSource,omitempty"`    // who vouches for Time
+	LoggedBy      []string      `json:"loggedBy,omitempty"`      // the distinct parties whose logs hold the signature
+	TimedBy       []string      `json:"timedBy,omitempty"`       // the distinct parties that vouch for a time of signing
 	Kind          string        `json:"kind,omitempty"`          // what the signer calls the artifact
 	Compared      bool          `json:"compared"`                // its file list was compared with the artifact's
 	Findings      []Finding     `json:"findings,omitempty"`      // why it does not hold for this artifact; empty: it holds

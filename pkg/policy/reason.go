@@ -22,6 +22,8 @@ const (
 	LogUntrusted        Reason = "log-untrusted"         // logged, in no log that is trusted here
 	SCTInvalid          Reason = "sct-invalid"           // the certificate is in no trusted certificate-transparency log
 	TimeMissing         Reason = "no-trusted-time"       // keyless without a time that somebody trusted vouches for
+	LogThreshold        Reason = "log-threshold"         // fewer distinct parties logged the signature than asked for
+	TimeThreshold       Reason = "timestamp-threshold"   // fewer distinct parties vouch for its time than asked for
 	DigestMismatch      Reason = "digest-mismatch"       // a file's bytes are not the signed ones
 	FileMissing         Reason = "file-missing"          // signed, but not there
 	FileUnsigned        Reason = "file-unsigned"         // there, but not signed

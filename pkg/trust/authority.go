@@ -88,7 +88,7 @@ var (
 )
 
 // VerifyChain checks leaf, with the intermediates that came along, against r's authorities, the whole chain at the time
-// at, and returns the signer. The leaf must be allowed to sign: key usage digitalSignature or extended key usage
+// at, and returns the signer, with every authority that the leaf has a chain to. The leaf must be allowed to sign: key usage digitalSignature or extended key usage
 // code signing, as the reference implementation asks. Errors wrap ErrNobody, ErrNotValidYet, ErrExpired, ErrUsage,
 // ErrFulcio or an x509 error.
 func (r Roots) VerifyChain(leaf *x509.Certificate, intermediates []*x509.Certificate, at time.Time) (Signer, error) {
@@ -114,9 +114,19 @@ func (r Roots) VerifyChain(leaf *x509.Certificate, intermediates []*x509.Certifi
 	if err != nil {
 		return Signer{}, chainError(err, append([]*x509.Certificate{leaf}, intermediates...), at)
 	}
-	anchor := chains[0][len(chains[0])-1]
-	sum := sha256.Sum256(anchor.Raw)
-	return Signer{Method: MethodCertificate, Subject: CertificateSubject(leaf), CA: hex.EncodeToString(sum[:])}, nil
+	signer := Signer{Method: MethodCertificate, Subject: CertificateSubject(leaf)}
+	for _, a := range r.Authorities { // in the caller's order, so that one leaf always has one name
+		fp := a.Fingerprint()
+		anchors := func(chain []*x509.Certificate) bool { return chain[len(chain)-1].Equal(a.certificate) }
+		switch {
+		case !slices.ContainsFunc(chains, anchors) || fp == signer.CA || slices.Contains(signer.Others, fp):
+		case signer.CA == "":
+			signer.CA = fp
+		default:
+			signer.Others = append(signer.Others, fp)
+		}
+	}
+	return signer, nil
 }
 
 // chainError replaces x509's "expired or is not yet valid" by which of the two, and whose.

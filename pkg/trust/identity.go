@@ -3,6 +3,7 @@ package trust
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -19,11 +20,12 @@ const (
 // Signer is who signed a bundle, as established against Roots. It is a fact, not a permission.
 type Signer struct {
 	Method  Method            `json:"method"`
-	Key     string            `json:"key,omitempty"`     // MethodKey: the key's fingerprint
-	Subject string            `json:"subject,omitempty"` // certificate: the leaf's subject; keyless: its subject alternative name
-	CA      string            `json:"ca,omitempty"`      // MethodCertificate: fingerprint of the authority that anchors the chain
-	Issuer  string            `json:"issuer,omitempty"`  // MethodKeyless: the OIDC issuer
-	Claims  map[string]string `json:"claims,omitempty"`  // MethodKeyless: the issuer's further claims, by Fulcio's names
+	Key     string            `json:"key,omitempty"`      // MethodKey: the key's fingerprint
+	Subject string            `json:"subject,omitempty"`  // certificate: the leaf's subject; keyless: its subject alternative name
+	CA      string            `json:"ca,omitempty"`       // MethodCertificate: fingerprint of the authority that anchors the chain
+	Others  []string          `json:"otherCAs,omitempty"` // MethodCertificate: further trusted authorities that the leaf has a chain to
+	Issuer  string            `json:"issuer,omitempty"`   // MethodKeyless: the OIDC issuer
+	Claims  map[string]string `json:"claims,omitempty"`   // MethodKeyless: the issuer's further claims, by Fulcio's names
 }
 
 // String names the signer for people, in one line. Text that came from a certificate is quoted where it would not print.
@@ -86,7 +88,7 @@ func (i Identity) Matches(s Signer) bool {
 	case MethodKey:
 		return i.Key != "" && i.Key == s.Key
 	case MethodCertificate:
-		return i.CA != "" && i.CA == s.CA && (i.AnySubject || i.Subject == s.Subject)
+		return i.CA != "" && (i.CA == s.CA || slices.Contains(s.Others, i.CA)) && (i.AnySubject || i.Subject == s.Subject)
 	case MethodKeyless:
 		return i.Issuer != "" && i.Issuer == s.Issuer && i.Subject == s.Subject
 	}

@@ -32,3 +32,12 @@ func (r Roots) Time() time.Time {
 	}
 	return r.Now()
 }
+
+// Origin says which Sigstore trusted root r has; nil where it has none.
+func (r Roots) Origin() *Origin {
+	if r.Sigstore == nil {
+		return nil
+	}
+	o := r.Sigstore.Origin()
+	return &o
+}

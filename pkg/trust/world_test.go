@@ -134,3 +134,25 @@ func mustAuthorities(t *testing.T, certs ...*issued) Roots {
 	}
 	return Roots{Authorities: authorities}
 }
+
+// cross makes a second certificate for a CA's key and name, by another CA.
+func cross(t *testing.T, by, ca *issued) *issued {
+	t.Helper()
+	der, err := x509.CreateCertificate(rand.Reader, ca.cert, by.cert, ca.key.Public(), by.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &issued{cert, ca.key}
+}
+
+func certificates(all ...*issued) []*x509.Certificate {
+	var out []*x509.Certificate
+	for _, i := range all {
+		out = append(out, i.cert)
+	}
+	return out
+}

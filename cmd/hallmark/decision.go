@@ -87,6 +87,9 @@ func writeDecision(w io.Writer, d policy.Decision) {
 			fmt.Fprintf(w, "  not counted  %s: %s  %s\n", printable(e.Where), printable(e.Findings[0].Detail), e.Findings[0].Code)
 		}
 	}
+	if d.TrustedRoot != nil {
+		fmt.Fprintf(w, "  root     %s\n", d.TrustedRoot)
+	}
 	if n := len(a.Uncovered); n > 0 {
 		fmt.Fprintf(w, "  note     %d of the files there are not covered by the signature:\n", n)
 		for i, name := range a.Uncovered {

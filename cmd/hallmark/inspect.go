@@ -64,9 +64,13 @@ nothing: hallmark verify does.`,
 			}
 			if out.JSON {
 				return writeJSON(s.out, struct {
-					Schema  string      `json:"schema"`
-					Bundles []inspected `json:"bundles"`
-				}{"hallmark.inspect/v1", all})
+					Schema      string        `json:"schema"`
+					TrustedRoot *trust.Origin `json:"trustedRoot,omitempty"`
+					Bundles     []inspected   `json:"bundles"`
+				}{"hallmark.inspect/v1", roots.Origin(), all})
+			}
+			if root := roots.Origin(); root != nil {
+				fmt.Fprintf(s.out, "trusted root  %s\n", root)
 			}
 			return showInspected(s.out, args[0], all)
 		},
@@ -167,7 +171,7 @@ func verifyLine(arg string, b inspected) string {
 	case trust.MethodCertificate:
 		return base + " --certificate-chain CA.pem --certificate-subject " + shellWord(b.Signer)
 	}
-	return base + " --trusted-root trusted_root.json --identity " + shellWord(b.Signer) + " --identity-provider " + shellWord(b.Issuer)
+	return base + " --identity " + shellWord(b.Signer) + " --identity-provider " + shellWord(b.Issuer)
 }
 
 func digests(set map[string]string) string {

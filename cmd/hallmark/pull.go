@@ -11,6 +11,7 @@ import (
 
 func newPull(s streams) *cobra.Command {
 	var whom trustFlags
+	var thresholds thresholdFlags
 	var net networkFlags
 	var out output
 	c := &cobra.Command{
@@ -24,6 +25,9 @@ what opened against your trust is written.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			roots, p, err := whom.load()
 			if err != nil {
+				return err
+			}
+			if err := thresholds.apply(&p); err != nil {
 				return err
 			}
 			ref, err := registry.ParseRef(args[0])
@@ -53,6 +57,7 @@ what opened against your trust is written.`,
 		},
 	}
 	whom.bind(c.Flags())
+	thresholds.bind(c.Flags())
 	net.bind(c.Flags())
 	out.bind(c.Flags(), "print the pinned reference alone")
 	return c

@@ -112,8 +112,8 @@ Exit codes: 0 yes, or done; 1 no; 3 don't know; 4 wrong usage; 130 interrupted; 
 		return pflag.NormalizedName(strings.ReplaceAll(name, "_", "-"))
 	})
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return withUsage(c, err) })
-	root.AddCommand(newDigest(s), newSign(s), newVerify(s), newInspect(s), newPush(s), newPull(s), newCopy(s), newKeygen(s), newVersion(s))
-	for _, c := range append(root.Commands(), root) {
+	root.AddCommand(newDigest(s), newSign(s), newVerify(s), newInspect(s), newPush(s), newPull(s), newCopy(s), newTrust(s), newKeygen(s), newVersion(s))
+	for _, c := range withBelow(root) {
 		if check := c.Args; check != nil {
 			c.Args = func(c *cobra.Command, args []string) error {
 				if err := check(c, args); err != nil {
@@ -124,6 +124,15 @@ Exit codes: 0 yes, or done; 1 no; 3 don't know; 4 wrong usage; 130 interrupted; 
 		}
 	}
 	return root
+}
+
+// withBelow is c and all commands below it.
+func withBelow(c *cobra.Command) []*cobra.Command {
+	all := []*cobra.Command{c}
+	for _, sub := range c.Commands() {
+		all = append(all, withBelow(sub)...)
+	}
+	return all
 }
 
 // withUsage makes err wrong usage and points to the command's help.

@@ -24,6 +24,7 @@ type signFlags struct {
 	IdentityToken      string
 	IdentityTokenFile  string
 	TrustedRoot        string
+	TrustDir           string
 	SigningConfig      string
 	Timeout            time.Duration
 }
@@ -35,7 +36,8 @@ func (o *signFlags) bind(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.CertificateChain, "certificate-chain", nil, "PEM `FILE` with the CA certificates above it (repeats)")
 	f.StringVar(&o.IdentityToken, "identity-token", "", "keyless: the OIDC `TOKEN`; prefer --identity-token-file, which other users of the machine cannot see")
 	f.StringVar(&o.IdentityTokenFile, "identity-token-file", "", "keyless: `FILE` with the OIDC token")
-	f.StringVar(&o.TrustedRoot, "trusted-root", "", "keyless: Sigstore trusted_root.json `FILE`")
+	f.StringVar(&o.TrustedRoot, "trusted-root", "", "keyless: Sigstore trusted_root.json `FILE`, instead of the imported one (hallmark trust)")
+	bindTrustDir(f, &o.TrustDir)
 	f.StringVar(&o.SigningConfig, "signing-config", "", "keyless: Sigstore signing_config.json `FILE`")
 	f.DurationVar(&o.Timeout, "timeout", 2*time.Minute, "longest `TIME` of one network step; hashing has no limit")
 }
@@ -118,10 +120,10 @@ func (o *signFlags) loadKeyless() (signer.Signer, error) {
 	switch {
 	case o.IdentityToken != "" && o.IdentityTokenFile != "":
 		return nil, usagef("--identity-token and --identity-token-file are one token twice: use one")
-	case o.TrustedRoot == "" || o.SigningConfig == "":
-		return nil, usagef("keyless signing needs --trusted-root and --signing-config")
+	case o.SigningConfig == "":
+		return nil, usagef("keyless signing needs --signing-config")
 	}
-	root, err := loadSigstore(o.TrustedRoot)
+	root, err := loadSigstore(o.TrustedRoot, o.TrustDir)
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,7 @@ type trustFlags struct {
 	Identity            string
 	IdentityProvider    string
 	TrustedRoot         string
+	TrustDir            string
 	IgnoreUnsignedFiles bool
 }
 
@@ -29,7 +30,8 @@ func (t *trustFlags) bind(f *pflag.FlagSet) {
 	f.StringVar(&t.CertificateSubject, "certificate-subject", "", "with --certificate-chain: the one `SUBJECT` that counts; without, every leaf under the CA does")
 	f.StringVar(&t.Identity, "identity", "", "keyless: the `NAME` that must have signed, exactly")
 	f.StringVar(&t.IdentityProvider, "identity-provider", "", "keyless: the `URL` of the OIDC issuer that vouches for the name")
-	f.StringVar(&t.TrustedRoot, "trusted-root", "", "keyless: Sigstore trusted_root.json `FILE`")
+	f.StringVar(&t.TrustedRoot, "trusted-root", "", "keyless: Sigstore trusted_root.json `FILE`, instead of the imported one (hallmark trust)")
+	bindTrustDir(f, &t.TrustDir)
 }
 
 // nobody reports whether no flag names anybody.
@@ -44,13 +46,11 @@ func (t *trustFlags) load() (trust.Roots, policy.Policy, error) {
 	switch {
 	case t.nobody():
 		return roots, p, usageError{hintError{errors.New("nobody to trust: say whose signature counts"),
-			"--public-key FILE, --certificate-chain FILE, or --identity NAME --identity-provider URL --trusted-root FILE"}}
+			"--public-key FILE, --certificate-chain FILE, or --identity NAME --identity-provider URL"}}
 	case t.CertificateSubject != "" && len(t.CertificateChains) == 0:
 		return roots, p, usagef("--certificate-subject needs --certificate-chain")
 	case (t.Identity == "") != (t.IdentityProvider == ""):
 		return roots, p, usagef("--identity and --identity-provider need each other: a name means nothing without who vouches for it")
-	case t.Identity != "" && t.TrustedRoot == "":
-		return roots, p, usagef("--identity needs --trusted-root: which Sigstore instance counts")
 	}
 	for _, path := range t.PublicKeys {
 		data, err := readSmall(path)
@@ -80,24 +80,12 @@ func (t *trustFlags) load() (trust.Roots, policy.Policy, error) {
 	}
 	if t.Identity != "" {
 		var err error
-		if roots.Sigstore, err = loadSigstore(t.TrustedRoot); err != nil {
+		if roots.Sigstore, err = loadSigstore(t.TrustedRoot, t.TrustDir); err != nil {
 			return roots, p, err
 		}
 		p.Signers = append(p.Signers, trust.Identity{Issuer: t.IdentityProvider, Subject: t.Identity})
 	}
 	return roots, p, nil
-}
-
-func loadSigstore(path string) (*trust.Sigstore, error) {
-	data, err := readSmall(path)
-	if err != nil {
-		return nil, err
-	}
-	s, err := trust.LoadSigstore(data)
-	if err != nil {
-		return nil, usagef("--trusted-root %s: %w", path, err)
-	}
-	return s, nil
 }
 
 // readSmall reads a key, certificate, trusted root or configuration, at most trust.MaxFile bytes.

@@ -47,6 +47,7 @@ func (n *networkFlags) options() registry.Options {
 
 func newVerify(s streams) *cobra.Command {
 	var whom trustFlags
+	var thresholds thresholdFlags
 	var net networkFlags
 	var out output
 	var list listFlags
@@ -63,12 +64,14 @@ REF is HOST/NAME:TAG, HOST/NAME@sha256:… or oci:DIR[:TAG].`,
 		Example: `  hallmark verify ./chat --public-key trainer.pub
   hallmark verify registry.example/llm/chat:prod --public-key trainer.pub --quiet
   hallmark verify ./chat --certificate-chain ca.pem --certificate-subject spiffe://acme/trainer
-  hallmark verify ./chat --trusted-root trusted_root.json --identity trainer@example.com \
-      --identity-provider https://accounts.example.com`,
+  hallmark verify ./chat --identity trainer@example.com --identity-provider https://accounts.example.com`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			roots, p, err := whom.load()
 			if err != nil {
+				return err
+			}
+			if err := thresholds.apply(&p); err != nil {
 				return err
 			}
 			at, err := findPlace(args[0])
@@ -100,6 +103,7 @@ REF is HOST/NAME:TAG, HOST/NAME@sha256:… or oci:DIR[:TAG].`,
 		},
 	}
 	whom.bind(c.Flags())
+	thresholds.bind(c.Flags())
 	net.bind(c.Flags())
 	c.Flags().BoolVar(&whom.IgnoreUnsignedFiles, "ignore-unsigned-files", false, "files beside the signed ones do not matter; the decision says so")
 	c.Flags().StringArrayVar(&list.IgnorePaths, "ignore-paths", nil, "`PATH` that need not be signed, relative to the artifact or absolute inside it (repeats)")
@@ -142,6 +146,8 @@ func failedToFind(ctx context.Context, ref registry.Ref, p policy.Policy, roots 
 	facts := policy.Facts{
 		Artifact: policy.Artifact{Ref: ref.String(), Bytes: policy.BytesUnread},
 		Problems: []policy.Finding{chain.Problem(err)},
+
+		TrustedRoot: roots.Origin(),
 	}
 	return policy.Decide(p, facts, roots.Time()), nil, nil
 }

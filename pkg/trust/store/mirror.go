@@ -25,10 +25,10 @@ type mirror struct {
 func newMirror(address string, o UpdateOptions) (*mirror, error) {
 	u, err := url.Parse(address)
 	if err != nil {
-		return nil, fmt.Errorf("mirror %q: %w", address, err)
+		return nil, fmt.Errorf("%w: %w", ErrAddress, err)
 	}
 	if u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return nil, fmt.Errorf("mirror %q is no plain https URL", address)
+		return nil, fmt.Errorf("%w: %q is no plain https URL", ErrAddress, address)
 	}
 	if o.Timeout < 0 {
 		return nil, fmt.Errorf("timeout %s is negative", o.Timeout)

@@ -59,6 +59,21 @@ type Root struct {
 // Stale reports whether r's mirror should have been asked again.
 func (r *Root) Stale(now time.Time) bool { return !r.Expires.IsZero() && !now.Before(r.Expires) }
 
+// FreshNotice is how long before its end Warnings speaks of the mirror's word. It is short: repositories promise a few
+// days at a time.
+const FreshNotice = 24 * time.Hour
+
+// Warnings says that r is stale, or about to be. What r trusts has warnings of its own (trust.Warnings).
+func (r *Root) Warnings(now time.Time) []string {
+	switch {
+	case r.Stale(now):
+		return []string{fmt.Sprintf("stale since %s: hallmark trust update", r.Expires.Format(time.RFC3339))}
+	case !r.Expires.IsZero() && r.Expires.Sub(now) <= FreshNotice:
+		return []string{fmt.Sprintf("stale from %s: hallmark trust update", r.Expires.Format(time.RFC3339))}
+	}
+	return nil
+}
+
 // kept is the form on disk.
 type kept struct {
 	Schema      string    `json:"schema"`

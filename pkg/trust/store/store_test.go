@@ -37,10 +37,21 @@ func TestImportIsUsedUntilItIsReplaced(t *testing.T) {
 
 func TestCurrentRefusesAStaleRoot(t *testing.T) {
 	repo := newRepository(t)
-	repo.publish(trustedRoot(t, "one.test"))
+	repo.Publish(trustedRoot(t, "one.test"))
 	s, clock := newStore(t)
-	mustUpdate(t, s, repo.options())
+	mustUpdate(t, s, options(repo))
+	*clock = now.Add(week - FreshNotice - 1)
+	r, err := s.Load()
+	if err != nil || r.Warnings(*clock) != nil {
+		t.Errorf("long before: %v, %v", r, err)
+	}
 	*clock = now.Add(week - 1)
+	if w := r.Warnings(*clock); len(w) != 1 || !strings.Contains(w[0], "stale from 2026-03-08") {
+		t.Errorf("soon before: %q", w)
+	}
+	if w := r.Warnings(now.Add(week)); len(w) != 1 || !strings.Contains(w[0], "stale since 2026-03-08") {
+		t.Errorf("after: %q", w)
+	}
 	if _, err := s.Current(); err != nil {
 		t.Errorf("before its end: %v", err)
 	}

@@ -41,6 +41,7 @@ const DefaultTimeout = 2 * time.Minute
 // Why an update was not begun.
 var (
 	ErrNoAnchor = errors.New("a mirror needs a root.json to begin with")
+	ErrAddress  = errors.New("read the mirror's address")
 	ErrReplaces = errors.New("the imported trusted root is another's")
 )
 
@@ -107,7 +108,7 @@ func startingPoint(old *kept, o UpdateOptions) (*tufState, error) {
 	case old != nil:
 		return nil, fmt.Errorf("%w: it came from %q, and %s would take its place", ErrReplaces, old.From, PublicGood)
 	case o.Anchor != nil:
-		return nil, errors.New("a root.json without the mirror that it is for")
+		return nil, fmt.Errorf("%w: a root.json without the mirror that it is for", ErrAddress)
 	default:
 		mirror = PublicGood
 	}

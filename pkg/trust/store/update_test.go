@@ -13,6 +13,7 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	"github.com/hallmark-project/hallmark/pkg/trust"
+	"github.com/hallmark-project/hallmark/test/lab/tuf"
 )
 
 // stored is the digest of the root that the store holds, or the reason why there is none.
@@ -36,14 +37,14 @@ func mustUpdate(t *testing.T, s Store, o UpdateOptions) *Root {
 func TestUpdateStoresWhatTheMirrorSigned(t *testing.T) {
 	repo := newRepository(t)
 	data := trustedRoot(t, "one.test")
-	repo.publish(data)
+	repo.Publish(data)
 	s, clock := newStore(t)
-	r := mustUpdate(t, s, repo.options())
-	if r.Mirror != repo.server.URL || !r.Expires.Equal(now.Add(week)) || r.Sigstore.Origin().Digest != "sha256:"+digest(data) {
+	r := mustUpdate(t, s, options(repo))
+	if r.Mirror != repo.URL || !r.Expires.Equal(now.Add(week)) || r.Sigstore.Origin().Digest != "sha256:"+digest(data) {
 		t.Errorf("stored %+v, %s", r, r.Sigstore.Origin())
 	}
 	current, err := s.Current()
-	if err != nil || current.Origin() != (trust.Origin{Source: trust.Imported, From: repo.server.URL, Digest: "sha256:" + digest(data)}) {
+	if err != nil || current.Origin() != (trust.Origin{Source: trust.Imported, From: repo.URL, Digest: "sha256:" + digest(data)}) {
 		t.Fatalf("current: %v, %v", current, err)
 	}
 	info, err := os.Stat(s.path())
@@ -52,27 +53,27 @@ func TestUpdateStoresWhatTheMirrorSigned(t *testing.T) {
 	}
 
 	// Nothing new: the mirror's word is renewed, nothing is fetched twice.
-	repo.asked("")
+	repo.Asked("")
 	*clock = now.Add(week / 2)
 	mustUpdate(t, s, UpdateOptions{})
-	if repo.asked("targets") {
+	if repo.Asked("targets") {
 		t.Error("what is known was fetched again")
 	}
 
 	// A new root under a new key: both root.json files are needed to believe it.
-	old := repo.key
-	repo.root.Signed.Version++
-	repo.own(repo.newKey())
-	repo.putRoot(old, repo.key)
+	old := repo.Key
+	repo.Root.Signed.Version++
+	repo.Own(repo.NewKey())
+	repo.PutRoot(old, repo.Key)
 	second := trustedRoot(t, "two.test")
-	repo.publish(second)
+	repo.Publish(second)
 	mustUpdate(t, s, UpdateOptions{})
 	if got := stored(s); got != "sha256:"+digest(second) {
 		t.Errorf("after a rotation: %s", got)
 	}
-	repo.asked("")
+	repo.Asked("")
 	mustUpdate(t, s, UpdateOptions{})
-	if repo.asked("2.root.json") {
+	if repo.Asked("2.root.json") {
 		t.Error("the known root.json was not gone on from")
 	}
 }
@@ -80,86 +81,86 @@ func TestUpdateStoresWhatTheMirrorSigned(t *testing.T) {
 // TestUpdateRefuses begins each time with an update that succeeds, changes one thing, and must leave the store as it was.
 func TestUpdateRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
-		change func(r *repository, clock *time.Time)
+		change func(r *tuf.Repository, clock *time.Time)
 		says   string
 		is     error
 	}{
-		"an older timestamp": {func(r *repository, _ *time.Time) {
-			r.put("timestamp.json", r.stamps[0])
+		"an older timestamp": {func(r *tuf.Repository, _ *time.Time) {
+			r.Put("timestamp.json", r.Stamps[0])
 		}, "verify timestamp.json", &metadata.ErrBadVersionNumber{}},
-		"a version that goes back": {func(r *repository, _ *time.Time) {
-			r.version -= 2
-			r.publish(trustedRoot(t, "old.test"))
+		"a version that goes back": {func(r *tuf.Repository, _ *time.Time) {
+			r.Version -= 2
+			r.Publish(trustedRoot(t, "old.test"))
 		}, "verify timestamp.json", &metadata.ErrBadVersionNumber{}},
-		"a new timestamp over an old snapshot": {func(r *repository, _ *time.Time) {
-			stamp := metadata.Timestamp(r.expires)
-			stamp.Signed.Version, stamp.Signed.Meta["snapshot.json"] = r.version+1, metadata.MetaFile(r.version-1)
-			r.put("timestamp.json", sign(r, stamp, r.key))
+		"a new timestamp over an old snapshot": {func(r *tuf.Repository, _ *time.Time) {
+			stamp := metadata.Timestamp(r.Expires)
+			stamp.Signed.Version, stamp.Signed.Meta["snapshot.json"] = r.Version+1, metadata.MetaFile(r.Version-1)
+			r.Put("timestamp.json", tuf.Sign(r, stamp, r.Key))
 		}, "verify timestamp.json", &metadata.ErrBadVersionNumber{}},
-		"expired metadata": {func(r *repository, _ *time.Time) {
-			r.expires = now.Add(-1)
-			r.publish(trustedRoot(t, "new.test"))
+		"expired metadata": {func(r *tuf.Repository, _ *time.Time) {
+			r.Expires = now.Add(-1)
+			r.Publish(trustedRoot(t, "new.test"))
 		}, "verify timestamp.json", &metadata.ErrExpiredMetadata{}},
-		"nothing new until it expired": {func(r *repository, clock *time.Time) {
+		"nothing new until it expired": {func(r *tuf.Repository, clock *time.Time) {
 			*clock = now.Add(2 * week)
 		}, "is expired", &metadata.ErrExpiredMetadata{}},
-		"an expired root": {func(r *repository, clock *time.Time) {
+		"an expired root": {func(r *tuf.Repository, clock *time.Time) {
 			*clock = now.Add(100 * week)
-			r.expires = now.Add(200 * week)
-			r.publish(trustedRoot(t, "new.test"))
+			r.Expires = now.Add(200 * week)
+			r.Publish(trustedRoot(t, "new.test"))
 		}, "root.json is expired", &metadata.ErrExpiredMetadata{}},
-		"another's key": {func(r *repository, _ *time.Time) {
-			r.key = r.newKey()
-			r.publish(trustedRoot(t, "new.test"))
+		"another's key": {func(r *tuf.Repository, _ *time.Time) {
+			r.Key = r.NewKey()
+			r.Publish(trustedRoot(t, "new.test"))
 		}, "verify timestamp.json", &metadata.ErrUnsignedMetadata{}},
-		"a root by another's key": {func(r *repository, _ *time.Time) {
-			r.root.Signed.Version++
-			r.own(r.newKey())
-			r.putRoot(r.key)
+		"a root by another's key": {func(r *tuf.Repository, _ *time.Time) {
+			r.Root.Signed.Version++
+			r.Own(r.NewKey())
+			r.PutRoot(r.Key)
 		}, "verify 2.root.json", &metadata.ErrUnsignedMetadata{}},
-		"a target that is too large": {func(r *repository, _ *time.Time) {
-			r.length = trust.MaxFile + 1
-			r.publish(trustedRoot(t, "new.test"))
+		"a target that is too large": {func(r *tuf.Repository, _ *time.Time) {
+			r.Length = trust.MaxFile + 1
+			r.Publish(trustedRoot(t, "new.test"))
 		}, "at most", nil},
-		"a target longer than said": {func(r *repository, _ *time.Time) {
-			r.length = 100
-			r.publish(trustedRoot(t, "new.test"))
+		"a target longer than said": {func(r *tuf.Repository, _ *time.Time) {
+			r.Length = 100
+			r.Publish(trustedRoot(t, "new.test"))
 		}, "more than 100 bytes", nil},
-		"another target than said": {func(r *repository, _ *time.Time) {
+		"another target than said": {func(r *tuf.Repository, _ *time.Time) {
 			data := trustedRoot(t, "new.test")
-			r.publish(data)
-			r.put("targets/"+digest(data)+"."+target, bytes.ToUpper(data))
+			r.Publish(data)
+			r.Put("targets/"+digest(data)+"."+target, bytes.ToUpper(data))
 		}, "verify trusted_root.json", &metadata.ErrLengthOrHashMismatch{}},
-		"a target that is no trusted root": {func(r *repository, _ *time.Time) { r.publish([]byte("{}")) }, "", trust.ErrRoot},
-		"an endless timestamp": {func(r *repository, _ *time.Time) {
-			r.put("timestamp.json", bytes.Repeat([]byte(" "), maxTimestamp+1))
+		"a target that is no trusted root": {func(r *tuf.Repository, _ *time.Time) { r.Publish([]byte("{}")) }, "", trust.ErrRoot},
+		"an endless timestamp": {func(r *tuf.Repository, _ *time.Time) {
+			r.Put("timestamp.json", bytes.Repeat([]byte(" "), maxTimestamp+1))
 		}, "fetch timestamp.json: more than", nil},
-		"a missing snapshot": {func(r *repository, _ *time.Time) {
-			r.publish(trustedRoot(t, "new.test"))
-			delete(r.files, "3.snapshot.json")
+		"a missing snapshot": {func(r *tuf.Repository, _ *time.Time) {
+			r.Publish(trustedRoot(t, "new.test"))
+			r.Remove("3.snapshot.json")
 		}, "fetch 3.snapshot.json", errAbsent},
-		"a mirror with trouble": {func(r *repository, _ *time.Time) {
-			r.instead = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }
+		"a mirror with trouble": {func(r *tuf.Repository, _ *time.Time) {
+			r.Instead(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
 		}, "answers 500", nil},
-		"a mirror that leads elsewhere": {func(r *repository, _ *time.Time) {
-			r.instead = func(w http.ResponseWriter, q *http.Request) { http.Redirect(w, q, "/elsewhere", http.StatusFound) }
+		"a mirror that leads elsewhere": {func(r *tuf.Repository, _ *time.Time) {
+			r.Instead(func(w http.ResponseWriter, q *http.Request) { http.Redirect(w, q, "/elsewhere", http.StatusFound) })
 		}, "answers 302", nil},
-		"a mirror that is down": {func(r *repository, _ *time.Time) { r.server.Close() }, "fetch 2.root.json", nil},
+		"a mirror that is down": {func(r *tuf.Repository, _ *time.Time) { r.Close() }, "fetch 2.root.json", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRepository(t)
-			r.publish(trustedRoot(t, "first.test"))
-			r.publish(trustedRoot(t, "second.test"))
+			r.Publish(trustedRoot(t, "first.test"))
+			r.Publish(trustedRoot(t, "second.test"))
 			s, clock := newStore(t)
-			mustUpdate(t, s, r.options())
+			mustUpdate(t, s, options(r))
 			before := stored(s)
-			r.asked("")
+			r.Asked("")
 			c.change(r, clock)
-			_, err := s.Update(t.Context(), r.options())
+			_, err := s.Update(t.Context(), options(r))
 			if err == nil || !strings.Contains(err.Error(), c.says) || c.is != nil && !errors.Is(err, c.is) {
 				t.Errorf("updated: %v", err)
 			}
-			if c.says == "at most" && r.asked(target) {
+			if c.says == "at most" && r.Asked(target) {
 				t.Error("a target that is too large was fetched")
 			}
 			if after := stored(s); after != before {
@@ -171,18 +172,18 @@ func TestUpdateRefuses(t *testing.T) {
 
 func TestUpdateBeginsWithTheRightAnchor(t *testing.T) {
 	mine, theirs := newRepository(t), newRepository(t)
-	mine.publish(trustedRoot(t, "mine.test"))
-	theirs.publish(trustedRoot(t, "theirs.test"))
+	mine.Publish(trustedRoot(t, "mine.test"))
+	theirs.Publish(trustedRoot(t, "theirs.test"))
 	s, _ := newStore(t)
-	if _, err := s.Update(t.Context(), UpdateOptions{Mirror: mine.server.URL}); !errors.Is(err, ErrNoAnchor) {
+	if _, err := s.Update(t.Context(), UpdateOptions{Mirror: mine.URL}); !errors.Is(err, ErrNoAnchor) {
 		t.Errorf("unknown mirror: %v", err)
 	}
-	if _, err := s.Update(t.Context(), UpdateOptions{Mirror: mine.server.URL, Anchor: theirs.anchor()}); !errors.Is(err, &metadata.ErrUnsignedMetadata{}) {
+	if _, err := s.Update(t.Context(), UpdateOptions{Mirror: mine.URL, Anchor: theirs.Anchor()}); !errors.Is(err, &metadata.ErrUnsignedMetadata{}) {
 		t.Errorf("root.json of another: %v", err)
 	}
 	for _, bad := range []UpdateOptions{
-		{Mirror: "ftp://mirror.test", Anchor: mine.anchor()}, {Mirror: mine.server.URL, Anchor: []byte("{}")}, {Anchor: mine.anchor()},
-		{Mirror: "https://user@mirror.test", Anchor: mine.anchor()}, {Mirror: mine.server.URL, Anchor: mine.anchor(), Timeout: -1},
+		{Mirror: "ftp://mirror.test", Anchor: mine.Anchor()}, {Mirror: mine.URL, Anchor: []byte("{}")}, {Anchor: mine.Anchor()},
+		{Mirror: "https://user@mirror.test", Anchor: mine.Anchor()}, {Mirror: mine.URL, Anchor: mine.Anchor(), Timeout: -1},
 	} {
 		if _, err := s.Update(t.Context(), bad); err == nil {
 			t.Errorf("%s: no error", bad.Mirror)
@@ -191,8 +192,8 @@ func TestUpdateBeginsWithTheRightAnchor(t *testing.T) {
 	if _, err := s.Load(); !errors.Is(err, ErrNone) {
 		t.Errorf("something was stored: %v", err)
 	}
-	mustUpdate(t, s, mine.options())
-	mustUpdate(t, s, theirs.options()) // said in full, another mirror takes the place of the first
+	mustUpdate(t, s, options(mine))
+	mustUpdate(t, s, options(theirs)) // said in full, another mirror takes the place of the first
 
 	if _, err := s.Import(trustedRoot(t, "file.test"), "root.json"); err != nil {
 		t.Fatal(err)
@@ -205,11 +206,11 @@ func TestUpdateBeginsWithTheRightAnchor(t *testing.T) {
 
 func TestUpdateEndsWithItsContext(t *testing.T) {
 	r := newRepository(t)
-	r.publish(trustedRoot(t, "one.test"))
+	r.Publish(trustedRoot(t, "one.test"))
 	s, _ := newStore(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	r.instead = func(w http.ResponseWriter, q *http.Request) { cancel(); <-q.Context().Done() }
-	if _, err := s.Update(ctx, r.options()); !errors.Is(err, context.Canceled) {
+	r.Instead(func(w http.ResponseWriter, q *http.Request) { cancel(); <-q.Context().Done() })
+	if _, err := s.Update(ctx, options(r)); !errors.Is(err, context.Canceled) {
 		t.Errorf("updated: %v", err)
 	}
 }

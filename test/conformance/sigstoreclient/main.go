@@ -15,6 +15,7 @@ import (
 	"github.com/hallmark-project/hallmark/pkg/hashing"
 	"github.com/hallmark-project/hallmark/pkg/signer"
 	"github.com/hallmark-project/hallmark/pkg/trust"
+	"github.com/hallmark-project/hallmark/pkg/trust/store"
 )
 
 func main() {
@@ -129,16 +130,42 @@ func (r *request) trust() (roots trust.Roots, wanted trust.Identity, err error) 
 	return roots, wanted, err
 }
 
-// sigstore is the trusted root that was named.
+// errInstance says that the imported trusted root is not the one that was asked for.
+var errInstance = errors.New("the imported trusted root is of another instance")
+
+// sigstore is the trusted root that was named, else the imported one. The suite's two instances are told apart by the
+// mirror that it came from; this program fetches nothing itself.
 func (r *request) sigstore() (*trust.Sigstore, error) {
 	if r.trustedRoot == "" {
-		return nil, errors.New("want --trusted-root")
+		return r.imported()
 	}
 	data, err := read(r.trustedRoot)
 	if err != nil {
 		return nil, err
 	}
 	return trust.LoadSigstore(data)
+}
+
+func (r *request) imported() (*trust.Sigstore, error) {
+	at := store.Store{Dir: os.Getenv("HALLMARK_TRUST_DIR")}
+	if at.Dir == "" {
+		var err error
+		if at.Dir, err = store.DefaultDir(); err != nil {
+			return nil, err
+		}
+	}
+	wanted := store.PublicGood
+	if r.staging {
+		wanted = store.Staging
+	}
+	root, err := at.Load()
+	if err == nil && r.staging != (root.Mirror == store.Staging) {
+		err = errInstance
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: want --trusted-root, or hallmark trust update --mirror %s", err, wanted)
+	}
+	return at.Current()
 }
 
 // digest is the SHA-256 of a file, or what the argument says it is.

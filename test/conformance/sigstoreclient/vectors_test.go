@@ -13,6 +13,7 @@ import (
 	"github.com/hallmark-project/hallmark/attestations"
 	"github.com/hallmark-project/hallmark/pkg/policy"
 	"github.com/hallmark-project/hallmark/pkg/trust"
+	"github.com/hallmark-project/hallmark/pkg/trust/store"
 )
 
 // Kinds of refusal that are not about a bundle and so have no reason code.
@@ -174,11 +175,24 @@ func (f folder) args(input string) []string {
 	} else {
 		args = append(args, "--certificate-identity", f.text("identity", theIdentity), "--certificate-oidc-issuer", f.text("issuer", theIssuer))
 	}
-	publicGood := filepath.Join(vectors(f.t), "trust", "public-good", "trusted_root.json")
-	if root := f.file("trusted_root.json", ""); root != "" || f.file("key.pub", "") == "" {
-		args = append(args, "--trusted-root", f.file("trusted_root.json", publicGood))
+	if root := f.file("trusted_root.json", ""); root != "" {
+		args = append(args, "--trusted-root", root)
 	}
 	return append(args, input)
+}
+
+// importPublicGood imports the public-good instance's trusted root, which folders without one of their own go by.
+func importPublicGood(t *testing.T) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(vectors(t), "trust", "public-good", "trusted_root.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if _, err := (store.Store{Dir: filepath.Join(dir, "store")}).Import(data, "trusted_root.json"); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("HALLMARK_TRUST_DIR", filepath.Join(dir, "store"))
 }
 
 func TestVerifyBundleFolders(t *testing.T) {
@@ -186,6 +200,7 @@ func TestVerifyBundleFolders(t *testing.T) {
 	if err != nil || len(dirs) != 70 {
 		t.Fatalf("%d folders: %v", len(dirs), err)
 	}
+	importPublicGood(t)
 	seen := map[string]bool{}
 	for _, bundle := range dirs {
 		f := folder{t, filepath.Dir(bundle)}
@@ -216,6 +231,7 @@ func TestVerifyBundleFolders(t *testing.T) {
 // TestVerifyBundleHoldsWhoSigned has bundles that hold refused for their signer alone.
 func TestVerifyBundleHoldsWhoSigned(t *testing.T) {
 	f := folder{t, filepath.Join(vectors(t), "sigstore-conformance", "bundle-verify", "happy-path-v0.3")}
+	importPublicGood(t)
 	if err := run(context.Background(), f.args(f.digest())); err != nil {
 		t.Fatal(err)
 	}
@@ -229,6 +245,22 @@ func TestVerifyBundleHoldsWhoSigned(t *testing.T) {
 		if err := run(context.Background(), args); kind(err) != policy.UntrustedSigner {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestTrustedRootIsTheInstancesOwn(t *testing.T) {
+	f := folder{t, filepath.Join(vectors(t), "sigstore-conformance", "bundle-verify", "happy-path-v0.3")}
+	t.Setenv("HALLMARK_TRUST_DIR", t.TempDir())
+	if err := run(context.Background(), f.args(f.digest())); !errors.Is(err, store.ErrNone) || !strings.Contains(err.Error(), store.PublicGood) {
+		t.Errorf("nothing imported: %v", err)
+	}
+	importPublicGood(t)
+	if err := run(context.Background(), f.args(f.digest())); err != nil {
+		t.Errorf("public-good: %v", err)
+	}
+	staging := append([]string{"verify-bundle", "--staging"}, f.args(f.digest())[1:]...)
+	if err := run(context.Background(), staging); !errors.Is(err, errInstance) || !strings.Contains(err.Error(), store.Staging) {
+		t.Errorf("staging: %v", err)
 	}
 }
 

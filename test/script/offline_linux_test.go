@@ -1,0 +1,84 @@
+package script
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// isolated runs the program in a network namespace of its own, in which there is no route and not even loopback is up.
+// It skips the test where the system does not allow that.
+func isolated(t *testing.T, dir string, args ...string) (code int, out string) {
+	t.Helper()
+	c := exec.Command(binary, args...)
+	c.Dir = dir
+	c.Env = append(os.Environ(), "HALLMARK_TRUST_DIR="+filepath.Join(dir, "store"))
+	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	if os.Getuid() != 0 { // a user namespace gives the right to make the other
+		c.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		c.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getuid(), HostID: os.Getuid(), Size: 1}}
+		c.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getgid(), HostID: os.Getgid(), Size: 1}}
+	}
+	raw, err := c.CombinedOutput()
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		return exit.ExitCode(), string(raw)
+	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EINVAL), errors.Is(err, syscall.ENOSPC):
+		t.Skipf("a network namespace cannot be made here: %v", err)
+	case err != nil:
+		t.Fatal(err)
+	}
+	return 0, string(raw)
+}
+
+// TestVerifyingNeedsNoNetwork runs every command that verifies where there is none.
+func TestVerifyingNeedsNoNetwork(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "chat"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "chat", "model.bin"), []byte("weights"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	type step struct {
+		code int
+		args string
+		says string
+	}
+	steps := []step{
+		{0, "keygen trainer", ""},
+		{0, "sign chat --private-key trainer.key", ""},
+		{0, "push chat oci:layout:v1 --offline", ""},
+		{0, "verify ./chat --public-key trainer.pub --offline", "yes"},
+		{0, "verify oci:layout:v1 --public-key trainer.pub --offline", "yes"},
+		{3, "verify registry.test/llm/chat:v1 --public-key trainer.pub --offline", "offline"},
+		{3, "verify 127.0.0.1:5000/llm/chat:v1 --public-key trainer.pub --offline", "offline"},
+		{0, "pull oci:layout:v1 pulled --public-key trainer.pub --offline", "yes"},
+		{0, "inspect ./chat --offline", "UNVERIFIED"},
+		{0, "inspect oci:layout:v1 --public-key trainer.pub --offline", "verified"},
+		{3, "inspect registry.test/llm/chat:v1 --offline", "offline"},
+		{3, "trust show", "no trusted root was imported"},
+	}
+	if v := vectors(); v != "" {
+		historical := filepath.Join(v, "oms", "cases", "verify", "historical", "historical-v1.1.0-sigstore")
+		steps = append(steps,
+			step{0, "trust import " + filepath.Join(v, "trust", "public-good", "trusted_root.json"), "trusted root"},
+			step{0, "trust show", "https://fulcio.sigstore.dev"},
+			step{0, "verify " + filepath.Join(historical, "model") + " --signature " + filepath.Join(historical, "bundle.sig") +
+				" --identity stefanb@us.ibm.com --identity-provider https://sigstore.verify.ibm.com/oauth2 --offline", "yes"},
+		)
+	}
+	// What needs the network fails: the namespace has none.
+	steps = append(steps, step{3, "trust update --mirror https://tuf-repo-cdn.sigstore.dev", "fetch "})
+	for _, s := range steps {
+		code, out := isolated(t, dir, strings.Fields(s.args)...)
+		if code != s.code || !strings.Contains(strings.ToLower(out), strings.ToLower(s.says)) {
+			t.Errorf("hallmark %s: exit code %d, want %d\n%s", s.args, code, s.code, out)
+		}
+	}
+}

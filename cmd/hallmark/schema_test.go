@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/hallmark-project/hallmark/pkg/trust/store"
+	"github.com/hallmark-project/hallmark/test/lab/tuf"
+)
+
+// schemas compiles every schema beside the commands, by the name that output carries.
+func schemas(t *testing.T) map[string]*jsonschema.Schema {
+	t.Helper()
+	files, err := filepath.Glob("*.schema.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("schemas %q: %v", files, err)
+	}
+	all := map[string]*jsonschema.Schema{}
+	for _, file := range append(files, filepath.Join("..", "..", "pkg", "policy", "decision.schema.json")) {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		document, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		c := jsonschema.NewCompiler()
+		if err := c.AddResource(file, document); err != nil {
+			t.Fatal(err)
+		}
+		s, err := c.Compile(file)
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		id := "https://github.com/hallmark-project/hallmark/" + filepath.ToSlash(filepath.Join("cmd", "hallmark", file))
+		if got := document.(map[string]any)["$id"]; got != id {
+			t.Errorf("%s calls itself %v, not %s", file, got, id)
+		}
+		all[document.(map[string]any)["title"].(string)] = s
+	}
+	return all
+}
+
+// check holds one JSON object to the schema that it names, and to that schema noticing what is missing or unknown.
+func check(t *testing.T, all map[string]*jsonschema.Schema, seen map[string]bool, raw string) {
+	t.Helper()
+	var named struct {
+		Schema string `json:"schema"`
+	}
+	value, err := jsonschema.UnmarshalJSON(strings.NewReader(raw))
+	if err != nil || json.Unmarshal([]byte(raw), &named) != nil {
+		t.Errorf("no JSON: %v\n%s", err, raw)
+		return
+	}
+	s, ok := all[named.Schema]
+	if !ok {
+		t.Errorf("no schema for %q", named.Schema)
+		return
+	}
+	seen[named.Schema] = true
+	if err := s.Validate(value); err != nil {
+		t.Errorf("%v\n%s", err, raw)
+	}
+	object := value.(map[string]any)
+	object["unheard-of"] = true
+	if s.Validate(object) == nil && named.Schema != "hallmark.decision/v1" { // that one is open at its top
+		t.Errorf("%s takes any member", named.Schema)
+	}
+	delete(object, "unheard-of")
+	delete(object, "schema")
+	if s.Validate(object) == nil {
+		t.Errorf("%s does without its name", named.Schema)
+	}
+}
+
+// TestOutputFitsItsSchema runs every command that prints JSON, in the forms that differ, and holds each line of it that
+// is an object to the published schema.
+func TestOutputFitsItsSchema(t *testing.T) {
+	all, seen := schemas(t), map[string]bool{}
+	signedModel(t)
+	if err := os.WriteFile("chat/notes.txt", []byte("n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	begin, end := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)
+	if err := os.WriteFile("root.json", tuf.TrustedRoot(t, "file.test", begin, end), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		code int
+		args string
+	}{
+		{exitDone, "digest chat"},
+		{exitDone, "digest chat --hash blake3 --shards"},
+		{exitDone, "sign chat --private-key trainer.key --ignore-paths notes.txt"},
+		{exitDone, "digest chat"},
+		{exitDone, "push chat oci:layout:v2"},
+		{exitDone, "push chat oci:layout"},
+		{exitDone, "sign oci:layout:v2 --private-key trainer.key --kind dataset"},
+		{exitDone, "copy oci:layout:v2 oci-archive:chat.tar:v2"},
+		{exitDone, "verify chat --public-key trainer.pub"},
+		{exitDone, "pull oci:layout:v2 pulled --public-key trainer.pub"},
+		{exitDone, "inspect chat"},
+		{exitDone, "inspect oci:layout:v2 --public-key trainer.pub"},
+		{exitDone, "trust import root.json"},
+		{exitDone, "trust show"},
+		{exitDone, "trust show --trusted-root root.json"},
+		{exitDone, "inspect chat --identity a --identity-provider https://b.test"},
+		{exitNo, "verify chat --identity a --identity-provider https://b.test"},
+	} {
+		code, out, errs := hallmark(t, append(strings.Fields(c.args), "--json")...)
+		if code != c.code {
+			t.Errorf("hallmark %s: exit code %d, want %d\n%s%s", c.args, code, c.code, out, errs)
+			continue
+		}
+		check(t, all, seen, out)
+		for line := range strings.Lines(errs) {
+			if strings.HasPrefix(line, "{") {
+				check(t, all, seen, line)
+			}
+		}
+	}
+	repo := tuf.New(t, end, end)
+	repo.Publish(tuf.TrustedRoot(t, "mirror.test", begin, end))
+	if err := os.WriteFile("anchor.json", repo.Anchor(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	check(t, all, seen, mustRun(t, "trust", "update", "--mirror", repo.URL, "--root", "anchor.json", "--json"))
+	for name := range all {
+		if !seen[name] {
+			t.Errorf("nothing that was printed is %s", name)
+		}
+	}
+}
+
+// TestStaleRootIsShownAndNotUsed has a root whose mirror promised nothing beyond a time that is over.
+func TestStaleRootIsShownAndNotUsed(t *testing.T) {
+	all, seen := schemas(t), map[string]bool{}
+	signedModel(t)
+	end := time.Date(2020, 3, 1, 0, 0, 0, 0, time.UTC)
+	repo := tuf.New(t, end, end)
+	repo.Publish(tuf.TrustedRoot(t, "mirror.test", end.AddDate(-1, 0, 0), end.AddDate(100, 0, 0)))
+	at := store.Store{Dir: os.Getenv("HALLMARK_TRUST_DIR"), Now: func() time.Time { return end.AddDate(0, 0, -1) }}
+	if _, err := at.Update(t.Context(), store.UpdateOptions{Mirror: repo.URL, Anchor: repo.Anchor()}); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs := hallmark(t, "trust", "show", "--json")
+	if code != exitUnknown || !strings.Contains(out, `"stale": true`) || errs != "" {
+		t.Errorf("shown: exit code %d\n%s%s", code, out, errs)
+	}
+	check(t, all, seen, out)
+	code, out, errs = hallmark(t, "verify", "./chat", "--identity", "a", "--identity-provider", "https://b.test")
+	if code != exitUnknown || out != "" || !strings.Contains(errs, "stale since 2020-03-01") || !strings.Contains(errs, "hint: hallmark trust update") {
+		t.Errorf("verified: exit code %d\n%s%s", code, out, errs)
+	}
+	if code, _, errs = hallmark(t, "verify", "./chat", "--public-key", "trainer.pub"); code != exitDone {
+		t.Errorf("with a key: exit code %d\n%s", code, errs)
+	}
+}

@@ -45,7 +45,7 @@ import (
 // signedAt is when everything in these tests is signed.
 var signedAt = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-func must[T any](t *testing.T) func(v T, err error) T {
+func must[T any](t testing.TB) func(v T, err error) T {
 	return func(v T, err error) T {
 		t.Helper()
 		if err != nil {
@@ -65,7 +65,7 @@ type party struct {
 
 // instance is a Sigstore instance with several parties, and an ephemeral key that its CA certified.
 type instance struct {
-	t       *testing.T
+	t       testing.TB
 	ca      *x509.Certificate
 	caKey   *ecdsa.PrivateKey
 	ctlog   *ecdsa.PrivateKey
@@ -74,7 +74,7 @@ type instance struct {
 	parties map[string]*party
 }
 
-func newInstance(t *testing.T, hosts ...string) *instance {
+func newInstance(t testing.TB, hosts ...string) *instance {
 	t.Helper()
 	i := &instance{t: t, caKey: i256(t), ctlog: i256(t), key: i256(t), parties: map[string]*party{}}
 	i.ca = i.issue(x509.Certificate{
@@ -94,7 +94,7 @@ func newInstance(t *testing.T, hosts ...string) *instance {
 	return i
 }
 
-func i256(t *testing.T) *ecdsa.PrivateKey {
+func i256(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	return must[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 }
@@ -138,7 +138,7 @@ func (i *instance) certify() *x509.Certificate {
 	return i.issue(template, i.ca, i.key, i.caKey)
 }
 
-func keyDigest(t *testing.T, key *ecdsa.PrivateKey) [32]byte {
+func keyDigest(t testing.TB, key *ecdsa.PrivateKey) [32]byte {
 	t.Helper()
 	return sha256.Sum256(must[[]byte](t)(x509.MarshalPKIXPublicKey(key.Public())))
 }

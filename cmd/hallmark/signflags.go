@@ -58,7 +58,7 @@ func (o *signFlags) load(s streams) (signer.Signer, error) {
 		return o.loadKeyless()
 	}
 	return nil, usageError{hintError{errors.New("nothing to sign with"),
-		"--private-key FILE (hallmark keygen makes one), or --identity-token-file FILE --trusted-root FILE --signing-config FILE"}}
+		"--private-key FILE (hallmark keygen makes one), or --identity-token-file FILE --signing-config FILE"}}
 }
 
 func (o *signFlags) loadKey(s streams) (signer.Signer, error) {

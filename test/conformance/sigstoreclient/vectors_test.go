@@ -12,6 +12,7 @@ import (
 
 	"github.com/hallmark-project/hallmark/attestations"
 	"github.com/hallmark-project/hallmark/pkg/policy"
+	"github.com/hallmark-project/hallmark/pkg/signer"
 	"github.com/hallmark-project/hallmark/pkg/trust"
 	"github.com/hallmark-project/hallmark/pkg/trust/store"
 )
@@ -261,6 +262,24 @@ func TestTrustedRootIsTheInstancesOwn(t *testing.T) {
 	staging := append([]string{"verify-bundle", "--staging"}, f.args(f.digest())[1:]...)
 	if err := run(context.Background(), staging); !errors.Is(err, errInstance) || !strings.Contains(err.Error(), store.Staging) {
 		t.Errorf("staging: %v", err)
+	}
+}
+
+// TestSignBundleLeavesNothingHalfDone has a token refused before anybody is asked for anything.
+func TestSignBundleLeavesNothingHalfDone(t *testing.T) {
+	importPublicGood(t)
+	dir := t.TempDir()
+	file, bundle := filepath.Join(dir, "f"), filepath.Join(dir, "f.sigstore.json")
+	if err := os.WriteFile(file, []byte("f"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(vectors(t), "trust", "public-good", "signing_config_rekor_v2.v0.2.json")
+	for _, form := range [][]string{nil, {"--in-toto"}} {
+		args := append([]string{"sign-bundle"}, form...)
+		err := run(context.Background(), append(args, "--identity-token", "x", "--signing-config", config, "--bundle", bundle, file))
+		if !errors.Is(err, signer.ErrToken) || exists(bundle) {
+			t.Errorf("%q: %v", form, err)
+		}
 	}
 }
 

@@ -38,6 +38,12 @@ type hintError struct {
 func (e hintError) Error() string { return e.err.Error() }
 func (e hintError) Unwrap() error { return e.err }
 
+// severalErrors are what went wrong with some of several artifacts, after each was printed.
+type severalErrors struct{ errs []error }
+
+func (e severalErrors) Error() string   { return errors.Join(e.errs...).Error() }
+func (e severalErrors) Unwrap() []error { return e.errs }
+
 // undecided is a decision that is not a yes, after it was printed.
 type undecided struct{ verdict policy.Verdict }
 
@@ -50,6 +56,7 @@ func exitCode(ctx context.Context, err error) int {
 	var refused *manifest.RefusedError
 	var malformed *chain.MalformedError
 	var stop stopped
+	var several severalErrors
 	switch {
 	case err == nil:
 		return exitDone
@@ -58,6 +65,14 @@ func exitCode(ctx context.Context, err error) int {
 			return exitTerminated
 		}
 		return exitInterrupted
+	case errors.As(err, &several): // the worst, which has the highest number
+		worst := exitUnknown
+		for i, e := range several.errs {
+			if code := exitCode(ctx, e); i == 0 || code > worst {
+				worst = code
+			}
+		}
+		return worst
 	case errors.As(err, &usage):
 		return exitUsage
 	case errors.As(err, &verdict) && verdict.verdict == policy.No, errors.As(err, &refused), errors.As(err, &malformed):

@@ -41,6 +41,7 @@ type progress struct {
 	terminal bool
 	bars     *mpb.Progress
 	bar      *mpb.Bar
+	held     int // how many have something else on the terminal
 	stopped  bool
 }
 
@@ -65,18 +66,61 @@ func (p *progress) update(done, total int64) {
 	defer p.mu.Unlock()
 	now := time.Now()
 	switch {
-	case p.stopped || now.Sub(p.began) < progressAfter:
+	case p.stopped || p.held > 0 || now.Sub(p.began) < progressAfter:
 	case p.terminal:
-		if p.bar == nil {
+		if p.bar == nil { // with a total of nothing, so that it can still grow
 			p.bars = mpb.New(mpb.WithOutput(p.s.err), mpb.WithWidth(40), mpb.WithAutoRefresh())
-			p.bar = p.bars.AddBar(total, mpb.BarRemoveOnComplete(), mpb.PrependDecorators(decor.Name(p.verb+" "), decor.CountersKiloByte("% .1f / % .1f")),
-				mpb.AppendDecorators(decor.AverageSpeed(decor.SizeB1000(0), "% .1f  "), decor.AverageETA(decor.ET_STYLE_GO)))
+			p.bar = p.bars.AddBar(0, mpb.BarRemoveOnComplete(), mpb.PrependDecorators(decor.Name(p.verb+" "), decor.CountersKiloByte("% .1f / % .1f")),
+				mpb.AppendDecorators(decor.NewAverageSpeed(decor.SizeB1000(0), "% .1f  ", p.began), decor.NewAverageETA(decor.ET_STYLE_GO, p.began, nil)))
 		}
+		p.bar.SetTotal(total, false)
 		p.bar.SetCurrent(done)
 	case now.Sub(p.last) >= progressEvery:
 		p.last = now
 		rate := int64(float64(done) / now.Sub(p.began).Seconds())
 		fmt.Fprintf(p.s.err, "hallmark: %s % .1f of % .1f, % .1f/s\n", p.verb, decor.SizeB1000(done), decor.SizeB1000(total), decor.SizeB1000(rate))
+	}
+}
+
+// together shows the progress of several artifacts as one. It returns a function for each to report with.
+func (p *progress) together() func() func(done, total int64) {
+	var mu sync.Mutex
+	var allDone, all int64
+	return func() func(int64, int64) {
+		var done, total int64
+		return func(d, t int64) {
+			mu.Lock()
+			defer mu.Unlock()
+			d = max(d, done) // reports of several goroutines overtake each other
+			allDone, all = allDone+d-done, all+t-total
+			done, total = d, t
+			p.update(allDone, all)
+		}
+	}
+}
+
+// hold makes room on the terminal until release is called.
+func (p *progress) hold() (release func()) {
+	if p == nil {
+		return func() {}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clear()
+	p.held++
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.held--
+	}
+}
+
+// clear takes the bar away; the next update brings it back.
+func (p *progress) clear() {
+	if p.bar != nil {
+		p.bar.Abort(true)
+		p.bars.Wait()
+		p.bar = nil
 	}
 }
 
@@ -87,10 +131,7 @@ func (p *progress) stop() {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.bar != nil && !p.stopped {
-		p.bar.Abort(true)
-		p.bars.Wait()
-	}
+	p.clear()
 	p.stopped = true
 }
 

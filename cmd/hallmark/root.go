@@ -19,6 +19,8 @@ type streams struct {
 	in  io.Reader
 	out io.Writer
 	err io.Writer
+
+	person func() bool // whether somebody can be asked; nil: the streams tell
 }
 
 // run executes one command line and returns the exit code.
@@ -38,10 +40,12 @@ func run(ctx context.Context, args []string, s streams) int {
 	return exitCode(ctx, err)
 }
 
-// report prints err for people. A decision was printed already, and who interrupted knows why.
+// report prints err for people. A decision was printed already, what is wrong with each of several artifacts was too,
+// and who interrupted knows why.
 func report(ctx context.Context, w io.Writer, err error) {
 	var verdict undecided
-	if err == nil || errors.As(err, &verdict) {
+	var several severalErrors
+	if err == nil || errors.As(err, &verdict) || errors.As(err, &several) && ctx.Err() == nil {
 		return
 	}
 	if cause := context.Cause(ctx); cause != nil {

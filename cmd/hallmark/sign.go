@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -13,125 +15,223 @@ import (
 	"github.com/hallmark-project/hallmark/registry"
 )
 
+// artifactFlags is what sign is told about the artifacts.
+type artifactFlags struct {
+	list listFlags
+	hash hashFlags
+	net  networkFlags
+	kind string
+}
+
 func newSign(s streams) *cobra.Command {
-	var list listFlags
-	var hash hashFlags
+	var of artifactFlags
 	var with signFlags
-	var net networkFlags
 	var out output
-	var kind string
 	c := &cobra.Command{
-		Use:   "sign ARTIFACT|REF",
-		Short: "Sign a model, adapter or dataset on disk or in a registry",
+		Use:   "sign ARTIFACT|REF…",
+		Short: "Sign models, adapters or datasets on disk or in a registry",
 		Long: `Sign a file or a directory as OpenSSF Model Signing v1.0 does: DIR/model.sig, or FILE.sig beside a single file.
 What lies in a registry is signed where it lies, from its canonical manifest alone: no file is read or fetched, so its
 publisher does this, who knows what was pushed.
 
 The bundle is opened again with full checks before it takes its name. Beside it, claims.sig gets a statement on the
 artifact ID for cosign's users. A signature by somebody else is never overwritten: a second signer's goes into
-claims.sig too.`,
+claims.sig too.
+
+Several artifacts are hashed and signed at the same time, with one certificate. Each has a result of its own, in the
+order given; one that fails costs the others nothing, and the exit code is the worst.
+
+Without a key, an identity token gets a certificate: --identity-token or its file; else the first that is offered by
+GitHub Actions, GitLab, Kubernetes, SPIFFE, Buildkite or Google Cloud; else, on a terminal, a login. It is fetched after
+hashing. Before a public log holds a name for ever, a terminal is asked; --yes, and any place without a terminal, agree.`,
 		Example: `  hallmark sign ./chat --private-key trainer.key
+  hallmark sign ./chat ./adapters/* --private-key trainer.key
   hallmark sign ./corpus --kind dataset --private-key data.key --ignore-paths cache
   hallmark sign ./chat --private-key leaf.key --signing-certificate leaf.pem --certificate-chain intermediate.pem
   hallmark sign registry.example/llm/chat@sha256:… --private-key trainer.key
-  hallmark sign ./chat --identity-token-file token --trusted-root trusted_root.json --signing-config signing_config.json`,
-		Args: cobra.ExactArgs(1),
+  hallmark sign ./chat --trusted-root trusted_root.json --signing-config signing_config.json`,
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			at, err := findPlace(args[0])
-			if err != nil {
-				return err
-			}
-			k, err := attestations.ParseKind(kind)
+			kind, err := attestations.ParseKind(of.kind)
 			if err != nil {
 				return usagef("--kind: %w", err)
 			}
-			o := manifest.Options{IgnorePaths: list.IgnorePaths, AllowSymlinks: list.AllowSymlinks, Signature: list.Signature}
-			if err := hash.apply(&o); err != nil {
+			of.net.Timeout = with.Timeout
+			bar := newProgress(s, "hashed", out)
+			defer bar.stop()
+			jobs, err := of.jobs(args, bar)
+			if err != nil {
 				return err
 			}
-			if !at.onDisk() && (hash != hashFlags{Hash: string(hashing.SHA256)} || list.AllowSymlinks || len(list.IgnorePaths) > 0 || list.Signature != "") {
-				return usagef("flags that choose or hash files are for files on disk: in a registry the manifest says it all")
-			}
+			with.identity.silent, with.identity.hold = out.JSON || out.Quiet, bar.hold
 			by, err := with.load(s)
 			if err != nil {
 				return err
 			}
-			if at.onDisk() {
-				return sign(c.Context(), s, at.path, o, k, by, out)
-			}
-			net.Timeout = with.Timeout
-			return signReference(c.Context(), s, at.ref, net.options(), k, by, out)
+			return signAll(c.Context(), s, jobs, kind, by, bar, out)
 		},
 	}
-	list.bind(c.Flags())
-	list.bindSignature(c.Flags(), "`FILE` to write the signature to, instead of model.sig or FILE.sig")
-	hash.bind(c.Flags())
+	of.list.bind(c.Flags())
+	of.list.bindSignature(c.Flags(), "`FILE` to write the signature to, instead of model.sig or FILE.sig")
+	of.hash.bind(c.Flags())
 	with.bind(c.Flags())
-	net.bindRegistry(c.Flags())
-	c.Flags().StringVar(&kind, "kind", string(attestations.KindModel), "what it is: `model`, adapter or dataset; recorded, part of no ID")
+	of.net.bindRegistry(c.Flags())
+	c.Flags().StringVar(&of.kind, "kind", string(attestations.KindModel), "what it is: `model`, adapter or dataset; recorded, part of no ID")
 	out.bind(c.Flags(), "print the artifact ID alone")
 	return c
 }
 
-func sign(ctx context.Context, s streams, path string, o manifest.Options, kind attestations.Kind, by signer.Signer, out output) error {
-	if err := registry.RemoveLeftovers(ctx, path); err != nil {
-		return err
+// jobs are the artifacts that args name, each once.
+func (of *artifactFlags) jobs(args []string, bar *progress) ([]job, error) {
+	o := manifest.Options{IgnorePaths: of.list.IgnorePaths, AllowSymlinks: of.list.AllowSymlinks, Signature: of.list.Signature}
+	if err := of.hash.apply(&o); err != nil {
+		return nil, err
 	}
-	m, err := build(ctx, s, path, o, out)
-	if err != nil {
-		return err
+	if of.list.Signature != "" && len(args) > 1 {
+		return nil, usagef("--signature names one file, and there are %d artifacts", len(args))
 	}
-	made, err := attestations.SignArtifact(ctx, m, kind, by)
-	if err != nil {
-		return err
+	sum, share := bar.together(), newShare(len(args))
+	seen := make(map[string]bool, len(args))
+	jobs := make([]job, len(args))
+	for i, arg := range args {
+		at, err := findPlace(arg)
+		var usage usageError
+		switch {
+		case err != nil && (len(args) == 1 || errors.As(err, &usage)):
+			return nil, err
+		case err != nil:
+			jobs[i] = lostJob{arg, err}
+			continue
+		case seen[at.identity()]:
+			return nil, usagef("%s is named twice", printable(arg))
+		case at.onDisk():
+			jobs[i] = &diskJob{path: at.path, options: share.of(o, sum()), share: share}
+		case of.hash != hashFlags{Hash: string(hashing.SHA256)} || of.list.AllowSymlinks || len(of.list.IgnorePaths) > 0 || of.list.Signature != "":
+			return nil, usagef("flags that choose or hash files are for files on disk: in a registry the manifest says it all")
+		default:
+			jobs[i] = &referenceJob{ref: at.ref, options: of.net.options()}
+		}
+		seen[at.identity()] = true
 	}
-	written, err := registry.StoreSignature(ctx, path, o.Signature, made.Signature, [][]byte{made.ForCosign}, func(old attestations.Bundle) bool {
+	return jobs, nil
+}
+
+// identity is the same for two ways to write one place.
+func (p place) identity() string {
+	if !p.onDisk() {
+		return "reference " + p.ref.String()
+	}
+	path := p.path
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	return "path " + path
+}
+
+// lostJob is an artifact that is not there, beside others that are.
+type lostJob struct {
+	name string
+	err  error
+}
+
+func (j lostJob) what() string { return j.name }
+
+func (j lostJob) prepare(context.Context) (*manifest.Manifest, error) { return nil, j.err }
+
+func (j lostJob) store(context.Context, attestations.Signed, signer.Signer) (string, error) {
+	return "", j.err
+}
+
+// diskJob signs files on disk.
+type diskJob struct {
+	path    string
+	options manifest.Options
+	share   *share
+}
+
+func (j *diskJob) what() string { return j.path }
+
+func (j *diskJob) prepare(ctx context.Context) (*manifest.Manifest, error) {
+	if err := registry.RemoveLeftovers(ctx, j.path); err != nil {
+		return nil, err
+	}
+	if err := j.share.take(ctx); err != nil {
+		return nil, err
+	}
+	defer j.share.give()
+	return manifest.Build(ctx, j.path, j.options)
+}
+
+func (j *diskJob) store(ctx context.Context, made attestations.Signed, by signer.Signer) (string, error) {
+	return storeBeside(ctx, j.path, j.options.Signature, made, by)
+}
+
+// storeBeside writes what was made into or beside the artifact at path.
+func storeBeside(ctx context.Context, path, signature string, made attestations.Signed, by signer.Signer) (string, error) {
+	return registry.StoreSignature(ctx, path, signature, made.Signature, [][]byte{made.ForCosign}, func(old attestations.Bundle) bool {
 		before, err := attestations.Open(old, by.Roots())
 		return err == nil && before.Signer().String() == made.Signer.String()
 	})
-	if err != nil {
-		return err
-	}
-	return showSigned(s, path, written, made, kind, out)
 }
 
-// signReference signs what lies in a registry or layout, and attaches the evidence there.
-func signReference(ctx context.Context, s streams, ref registry.Ref, o registry.Options, kind attestations.Kind, by signer.Signer, out output) error {
-	stored, err := registry.Find(ctx, ref, o)
+// referenceJob signs what lies in a registry or layout, and attaches the evidence there.
+type referenceJob struct {
+	ref     registry.Ref
+	options registry.Options
+	stored  *registry.Stored
+}
+
+func (j *referenceJob) what() string { return j.ref.String() }
+
+func (j *referenceJob) prepare(ctx context.Context) (*manifest.Manifest, error) {
+	stored, err := registry.Find(ctx, j.ref, j.options)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer stored.Close()
+	j.stored = stored
 	m, err := stored.List()
 	if err != nil {
-		return hintError{err, "hallmark copy --canonical republishes a ModelPack artifact of single files; else hallmark push puts the files there"}
+		return nil, hintError{err, "hallmark copy --canonical republishes a ModelPack artifact of single files; else hallmark push puts the files there"}
 	}
-	made, err := attestations.SignArtifact(ctx, m, kind, by)
-	if err != nil {
-		return err
-	}
-	if err := stored.Attach(ctx, made.Signature, made.ForCosign); err != nil {
-		return err
-	}
-	return showSigned(s, ref.String(), ref.Pinned(made.ID), made, kind, out)
+	return m, nil
 }
 
-func showSigned(s streams, what, where string, made attestations.Signed, kind attestations.Kind, out output) error {
+func (j *referenceJob) store(ctx context.Context, made attestations.Signed, _ signer.Signer) (string, error) {
+	return j.ref.Pinned(made.ID), j.stored.Attach(ctx, made.Signature, made.ForCosign)
+}
+
+// close ends idle connections.
+func (j *referenceJob) close() error {
+	if j.stored == nil {
+		return nil
+	}
+	return j.stored.Close()
+}
+
+// signedResult is what sign prints as JSON for one artifact: hallmark.signed/v1.
+type signedResult struct {
+	Schema    string   `json:"schema"`
+	Artifact  string   `json:"artifact"`
+	ID        string   `json:"id"`
+	Kind      string   `json:"kind"`
+	Signature string   `json:"signature"`
+	Signer    any      `json:"signer"`
+	Unchecked []string `json:"unchecked,omitempty"` // packs whose digests were taken from a digests file as they stood
+}
+
+func (r result) show(s streams, kind attestations.Kind, out output) error {
 	switch {
 	case out.JSON:
-		return writeJSON(s.out, struct {
-			Schema    string `json:"schema"`
-			ID        string `json:"id"`
-			Kind      string `json:"kind"`
-			Signature string `json:"signature"`
-			Signer    any    `json:"signer"`
-		}{"hallmark.signed/v1", made.ID, string(kind), where, made.Signer})
+		return writeJSON(s.out, signedResult{"hallmark.signed/v1", r.what, r.made.ID, string(kind), r.where, r.made.Signer, r.unchecked})
 	case out.Quiet:
-		_, err := fmt.Fprintln(s.out, made.ID)
+		_, err := fmt.Fprintln(s.out, r.made.ID)
 		return err
 	}
-	fmt.Fprintf(s.out, "signed     %s  %s  %s\n", printable(what), made.ID, kind)
-	fmt.Fprintf(s.out, "by         %s\n", made.Signer)
-	_, err := fmt.Fprintf(s.out, "signature  %s\n", printable(where))
+	fmt.Fprintf(s.out, "signed     %s  %s  %s\n", printable(r.what), r.made.ID, kind)
+	fmt.Fprintf(s.out, "by         %s\n", r.made.Signer)
+	_, err := fmt.Fprintf(s.out, "signature  %s\n", printable(r.where))
 	return err
 }

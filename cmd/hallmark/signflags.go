@@ -1,11 +1,9 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -21,12 +19,12 @@ type signFlags struct {
 	PasswordEnv        string
 	SigningCertificate string
 	CertificateChain   []string
-	IdentityToken      string
-	IdentityTokenFile  string
 	TrustedRoot        string
 	TrustDir           string
 	SigningConfig      string
 	Timeout            time.Duration
+
+	identity identityFlags
 }
 
 func (o *signFlags) bind(f *pflag.FlagSet) {
@@ -34,8 +32,7 @@ func (o *signFlags) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.PasswordEnv, "password-env", "", "environment `VARIABLE` with the private key's password; else a terminal is asked")
 	f.StringVar(&o.SigningCertificate, "signing-certificate", "", "PEM `FILE` with the certificate of --private-key")
 	f.StringArrayVar(&o.CertificateChain, "certificate-chain", nil, "PEM `FILE` with the CA certificates above it (repeats)")
-	f.StringVar(&o.IdentityToken, "identity-token", "", "keyless: the OIDC `TOKEN`; prefer --identity-token-file, which other users of the machine cannot see")
-	f.StringVar(&o.IdentityTokenFile, "identity-token-file", "", "keyless: `FILE` with the OIDC token")
+	o.identity.bind(f)
 	f.StringVar(&o.TrustedRoot, "trusted-root", "", "keyless: Sigstore trusted_root.json `FILE`, instead of the imported one (hallmark trust)")
 	bindTrustDir(f, &o.TrustDir)
 	f.StringVar(&o.SigningConfig, "signing-config", "", "keyless: Sigstore signing_config.json `FILE`")
@@ -44,7 +41,7 @@ func (o *signFlags) bind(f *pflag.FlagSet) {
 
 // load returns the signer that the flags name. It asks for a password where one is needed.
 func (o *signFlags) load(s streams) (signer.Signer, error) {
-	keyless := o.IdentityToken != "" || o.IdentityTokenFile != ""
+	keyless := o.identity.wanted()
 	switch {
 	case o.PrivateKey != "" && keyless:
 		return nil, usagef("--private-key and an identity token are two ways to sign: use one")
@@ -54,11 +51,11 @@ func (o *signFlags) load(s streams) (signer.Signer, error) {
 		return nil, usagef("--certificate-chain needs --signing-certificate")
 	case o.PrivateKey != "":
 		return o.loadKey(s)
-	case keyless:
-		return o.loadKeyless()
+	case keyless, o.SigningConfig != "":
+		return o.loadKeyless(s)
 	}
 	return nil, usageError{hintError{errors.New("nothing to sign with"),
-		"--private-key FILE (hallmark keygen makes one), or --identity-token-file FILE --signing-config FILE"}}
+		"--private-key FILE (hallmark keygen makes one), or keyless --signing-config FILE"}}
 }
 
 func (o *signFlags) loadKey(s streams) (signer.Signer, error) {
@@ -114,40 +111,4 @@ func (o *signFlags) password(s streams) ([]byte, error) {
 	password, err := term.ReadPassword(int(f.Fd()))
 	fmt.Fprintln(s.err)
 	return password, err
-}
-
-func (o *signFlags) loadKeyless() (signer.Signer, error) {
-	switch {
-	case o.IdentityToken != "" && o.IdentityTokenFile != "":
-		return nil, usagef("--identity-token and --identity-token-file are one token twice: use one")
-	case o.SigningConfig == "":
-		return nil, usagef("keyless signing needs --signing-config")
-	}
-	root, err := loadSigstore(o.TrustedRoot, o.TrustDir)
-	if err != nil {
-		return nil, err
-	}
-	config, err := readSmall(o.SigningConfig)
-	if err != nil {
-		return nil, err
-	}
-	by, err := signer.NewKeyless(signer.KeylessOptions{
-		Token: o.token, TrustedRoot: root, SigningConfig: config, Timeout: o.Timeout,
-	})
-	if err != nil {
-		return nil, usageError{err}
-	}
-	return by, nil
-}
-
-// token reads the OIDC token when it is needed, after hashing: one that a sidecar renews is then fresh.
-func (o *signFlags) token(context.Context) (string, error) {
-	if o.IdentityToken != "" {
-		return o.IdentityToken, nil
-	}
-	data, err := readSmall(o.IdentityTokenFile)
-	if err != nil {
-		return "", err
-	}
-	return strings.TrimSpace(string(data)), nil
 }

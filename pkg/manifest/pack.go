@@ -105,8 +105,11 @@ func (p *packing) job(j hashing.Job, f *File) hashing.Job {
 	return j
 }
 
-// tarBlock is what headers and files of a tar are padded to, in bytes.
-const tarBlock = 512
+// Sizes within a tar, in bytes.
+const (
+	tarBlock = 512 // headers and files are padded to it
+	tarEnd   = 2 * tarBlock
+)
 
 // pad ends the member that was written last.
 func (p *packing) pad() {
@@ -117,7 +120,7 @@ func (p *packing) pad() {
 // finish ends the tar, and is the layer that it makes.
 func (p *packing) finish(files []File) Layer {
 	p.pad()
-	p.stream.Write(make([]byte, 2*tarBlock))
+	p.stream.Write(make([]byte, tarEnd))
 	l := Layer{MediaType: PackMediaType, Digest: p.stream.Sum(), Size: p.stream.Size(), Name: p.name, Pack: true,
 		Files: make([]File, len(p.members))}
 	for n, i := range p.members {

@@ -125,12 +125,7 @@ func recorded(s streams, path string, l listFlags, o *manifest.Options) error {
 	if err != nil {
 		return fmt.Errorf("read the signature of %s: %w", path, err)
 	}
-	var own []string
-	for _, p := range u.IgnorePaths {
-		if !slices.Contains(manifest.DefaultExclusions, p) && p != manifest.SignatureName && p != manifest.ClaimsName {
-			own = append(own, p)
-		}
-	}
+	own := ownExclusions(u.IgnorePaths)
 	if len(l.IgnorePaths) > 0 {
 		given, err := manifest.CleanExclusions(path, l.IgnorePaths)
 		if err != nil {
@@ -148,6 +143,13 @@ func recorded(s streams, path string, l listFlags, o *manifest.Options) error {
 	o.IgnorePaths = own
 	o.AllowSymlinks = o.AllowSymlinks || u.AllowSymlinks
 	return nil
+}
+
+// ownExclusions are the paths that a person chose to leave out, of those that are recorded.
+func ownExclusions(recorded []string) []string {
+	return slices.DeleteFunc(slices.Clone(recorded), func(p string) bool {
+		return slices.Contains(manifest.DefaultExclusions, p) || p == manifest.SignatureName || p == manifest.ClaimsName
+	})
 }
 
 func listed(paths []string) string {

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/pkg/hashing"
 	"github.com/hallmark-project/hallmark/pkg/manifest"
 )
 
@@ -30,40 +32,84 @@ func newDigest(s streams) *cobra.Command {
 	var list listFlags
 	var hash hashFlags
 	var out output
+	var file string
 	c := &cobra.Command{
-		Use:   "digest ARTIFACT",
+		Use:   "digest ARTIFACT…",
 		Short: "Name an artifact: its ID, from its bytes alone",
 		Long: `Print the artifact ID of a file, a directory or a Hugging Face cache snapshot, with its OMS root digest, files and bytes.
 
 The artifact ID is the digest of the artifact's canonical OCI manifest: the digest under which a registry serves it. It
-follows from the names and bytes of the files alone, on every machine. Exclusions that model.sig records are kept.`,
+follows from the names and bytes of the files alone, on every machine. Exclusions that model.sig records are kept.
+
+--output writes the names, sizes and digests of one artifact to a file, for hallmark sign --digests on the machine that
+may sign: what made the artifact needs no key and no token.`,
 		Example: `  hallmark digest ./chat
-  hallmark digest --json ./chat | jq -r .id`,
-		Args: cobra.ExactArgs(1),
+  hallmark digest --json ./chat | jq -r .id
+  hallmark digest ./chat --output digests.json`,
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			path, err := onDiskOnly(args[0])
-			if err != nil {
-				return err
-			}
 			var o manifest.Options
 			if err := hash.apply(&o); err != nil {
 				return err
 			}
-			if err := recorded(s, path, list, &o); err != nil {
-				return err
+			switch {
+			case file != "" && len(args) > 1:
+				return usagef("--output describes one artifact, and there are %d", len(args))
+			case file != "" && hash != hashFlags{Hash: string(hashing.SHA256)}:
+				return usagef("--hash, --shards and --shard-size do not go with --output: %w", manifest.ErrDigestsForm)
 			}
-			m, err := build(c.Context(), s, path, o, out)
-			if err != nil {
-				return err
+			var failed []error
+			for _, arg := range args {
+				err := digest(c.Context(), s, arg, file, list, o, len(args) > 1, out)
+				if len(args) == 1 || c.Context().Err() != nil {
+					return err
+				}
+				if err != nil {
+					failed = append(failed, fmt.Errorf("digest %s: %w", printable(arg), err))
+					report(c.Context(), s.err, failed[len(failed)-1])
+				}
 			}
-			return showDigest(s, m, out)
+			if len(failed) > 0 {
+				return severalErrors{failed}
+			}
+			return nil
 		},
 	}
 	list.bind(c.Flags())
 	list.bindSignature(c.Flags(), "signature `FILE` inside the artifact that is not content")
 	hash.bind(c.Flags())
+	c.Flags().StringVar(&file, "output", "", "`FILE` to write names, sizes and digests to, for sign --digests elsewhere")
 	out.bind(c.Flags(), "print the artifact ID alone")
 	return c
+}
+
+// digest names one artifact, and writes its digests file where one is asked for.
+func digest(ctx context.Context, s streams, arg, file string, list listFlags, o manifest.Options, several bool, out output) error {
+	path, err := onDiskOnly(arg)
+	if err != nil {
+		return err
+	}
+	if file != "" {
+		if err := checkOutput(path, file); err != nil {
+			return err
+		}
+	}
+	if err := recorded(s, path, list, &o); err != nil {
+		return err
+	}
+	m, err := build(ctx, s, path, o, out)
+	if err != nil {
+		return err
+	}
+	if file != "" {
+		if err := writeDigests(s, path, file, m); err != nil {
+			return err
+		}
+	}
+	if several && !out.JSON && !out.Quiet {
+		fmt.Fprintf(s.out, "artifact         %s\n", printable(arg))
+	}
+	return showDigest(s, m, out)
 }
 
 func showDigest(s streams, m *manifest.Manifest, out output) error {

@@ -38,6 +38,12 @@ type hintError struct {
 func (e hintError) Error() string { return e.err.Error() }
 func (e hintError) Unwrap() error { return e.err }
 
+// refusal is input that was read and refused.
+type refusal struct{ err error }
+
+func (r refusal) Error() string { return r.err.Error() }
+func (r refusal) Unwrap() error { return r.err }
+
 // severalErrors are what went wrong with some of several artifacts, after each was printed.
 type severalErrors struct{ errs []error }
 
@@ -57,6 +63,7 @@ func exitCode(ctx context.Context, err error) int {
 	var malformed *chain.MalformedError
 	var stop stopped
 	var several severalErrors
+	var refusedInput refusal
 	switch {
 	case err == nil:
 		return exitDone
@@ -75,7 +82,8 @@ func exitCode(ctx context.Context, err error) int {
 		return worst
 	case errors.As(err, &usage):
 		return exitUsage
-	case errors.As(err, &verdict) && verdict.verdict == policy.No, errors.As(err, &refused), errors.As(err, &malformed):
+	case errors.As(err, &verdict) && verdict.verdict == policy.No, errors.As(err, &refused), errors.As(err, &malformed),
+		errors.As(err, &refusedInput):
 		return exitNo
 	}
 	return exitUnknown

@@ -25,10 +25,11 @@ type artifactFlags struct {
 
 func newSign(s streams) *cobra.Command {
 	var of artifactFlags
+	var elsewhere digestsFlags
 	var with signFlags
 	var out output
 	c := &cobra.Command{
-		Use:   "sign ARTIFACT|REF…",
+		Use:   "sign ARTIFACT|REF… | --digests FILE",
 		Short: "Sign models, adapters or datasets on disk or in a registry",
 		Long: `Sign a file or a directory as OpenSSF Model Signing v1.0 does: DIR/model.sig, or FILE.sig beside a single file.
 What lies in a registry is signed where it lies, from its canonical manifest alone: no file is read or fetched, so its
@@ -41,6 +42,11 @@ claims.sig too.
 Several artifacts are hashed and signed at the same time, with one certificate. Each has a result of its own, in the
 order given; one that fails costs the others nothing, and the exit code is the worst.
 
+--digests signs what lies on another machine, by the names, sizes and digests that hallmark digest --output wrote there;
+no byte is read, and kind and exclusions are what is typed here. The signature goes beside the digests file, to FILE.sig,
+and belongs into the artifact as model.sig. Where thousands of small files are packed, the artifact ID stands on digests
+that do not follow from those of the files; the result says so.
+
 Without a key, an identity token gets a certificate: --identity-token or its file; else the first that is offered by
 GitHub Actions, GitLab, Kubernetes, SPIFFE, Buildkite or Google Cloud; else, on a terminal, a login. It is fetched after
 hashing. Before a public log holds a name for ever, a terminal is asked; --yes, and any place without a terminal, agree.`,
@@ -49,8 +55,9 @@ hashing. Before a public log holds a name for ever, a terminal is asked; --yes, 
   hallmark sign ./corpus --kind dataset --private-key data.key --ignore-paths cache
   hallmark sign ./chat --private-key leaf.key --signing-certificate leaf.pem --certificate-chain intermediate.pem
   hallmark sign registry.example/llm/chat@sha256:… --private-key trainer.key
-  hallmark sign ./chat --trusted-root trusted_root.json --signing-config signing_config.json`,
-		Args: cobra.MinimumNArgs(1),
+  hallmark sign ./chat --trusted-root trusted_root.json --signing-config signing_config.json
+  hallmark sign --digests digests.json --expect-name chat --private-key trainer.key`,
+		Args: cobra.ArbitraryArgs, // none with --digests, which the environment may hold
 		RunE: func(c *cobra.Command, args []string) error {
 			kind, err := attestations.ParseKind(of.kind)
 			if err != nil {
@@ -59,7 +66,16 @@ hashing. Before a public log holds a name for ever, a terminal is asked; --yes, 
 			of.net.Timeout = with.Timeout
 			bar := newProgress(s, "hashed", out)
 			defer bar.stop()
+			if len(args)+len(elsewhere.Digests) == 0 {
+				return withUsage(c, errors.New("no artifact is named"))
+			}
+			if err := elsewhere.check(args, &of); err != nil {
+				return err
+			}
 			jobs, err := of.jobs(args, bar)
+			if len(args) == 0 {
+				jobs, err = elsewhere.jobs(&of)
+			}
 			if err != nil {
 				return err
 			}
@@ -74,6 +90,7 @@ hashing. Before a public log holds a name for ever, a terminal is asked; --yes, 
 	of.list.bind(c.Flags())
 	of.list.bindSignature(c.Flags(), "`FILE` to write the signature to, instead of model.sig or FILE.sig")
 	of.hash.bind(c.Flags())
+	elsewhere.bind(c.Flags())
 	with.bind(c.Flags())
 	of.net.bindRegistry(c.Flags())
 	c.Flags().StringVar(&of.kind, "kind", string(attestations.KindModel), "what it is: `model`, adapter or dataset; recorded, part of no ID")
@@ -118,17 +135,22 @@ func (of *artifactFlags) jobs(args []string, bar *progress) ([]job, error) {
 
 // identity is the same for two ways to write one place.
 func (p place) identity() string {
-	if !p.onDisk() {
-		return "reference " + p.ref.String()
+	if p.onDisk() {
+		return "path " + p.real()
 	}
-	path := p.path
-	if abs, err := filepath.Abs(path); err == nil {
-		path = abs
+	return "reference " + p.ref.String()
+}
+
+// real is the absolute path without links, as far as that can be told.
+func (p place) real() string {
+	abs, err := filepath.Abs(p.path)
+	if err != nil {
+		return p.path
 	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
+	if real, err := filepath.EvalSymlinks(abs); err == nil {
+		return real
 	}
-	return "path " + path
+	return abs
 }
 
 // lostJob is an artifact that is not there, beside others that are.
@@ -213,24 +235,27 @@ func (j *referenceJob) close() error {
 
 // signedResult is what sign prints as JSON for one artifact: hallmark.signed/v1.
 type signedResult struct {
-	Schema    string   `json:"schema"`
-	Artifact  string   `json:"artifact"`
-	ID        string   `json:"id"`
-	Kind      string   `json:"kind"`
-	Signature string   `json:"signature"`
-	Signer    any      `json:"signer"`
-	Unchecked []string `json:"unchecked,omitempty"` // packs whose digests were taken from a digests file as they stood
+	Schema    string  `json:"schema"`
+	Artifact  string  `json:"artifact"`
+	ID        string  `json:"id"`
+	Kind      string  `json:"kind"`
+	Signature string  `json:"signature"`
+	Signer    any     `json:"signer"`
+	Stated    *stated `json:"stated,omitempty"` // with --digests: what another machine said
 }
 
 func (r result) show(s streams, kind attestations.Kind, out output) error {
 	switch {
 	case out.JSON:
-		return writeJSON(s.out, signedResult{"hallmark.signed/v1", r.what, r.made.ID, string(kind), r.where, r.made.Signer, r.unchecked})
+		return writeJSON(s.out, signedResult{"hallmark.signed/v1", r.what, r.made.ID, string(kind), r.where, r.made.Signer, r.stated})
 	case out.Quiet:
 		_, err := fmt.Fprintln(s.out, r.made.ID)
 		return err
 	}
 	fmt.Fprintf(s.out, "signed     %s  %s  %s\n", printable(r.what), r.made.ID, kind)
+	if r.stated != nil {
+		r.stated.show(s)
+	}
 	fmt.Fprintf(s.out, "by         %s\n", r.made.Signer)
 	_, err := fmt.Fprintf(s.out, "signature  %s\n", printable(r.where))
 	return err

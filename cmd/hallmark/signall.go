@@ -25,11 +25,11 @@ const atOnce = 16
 
 // result is what came of a job.
 type result struct {
-	what      string
-	where     string
-	made      attestations.Signed
-	unchecked []string
-	err       error
+	what   string
+	where  string
+	made   attestations.Signed
+	stated *stated // by whom the bytes are, where none was read here
+	err    error
 }
 
 // signAll signs every artifact, several at the same time, and shows each result in order as soon as it is there. What
@@ -91,8 +91,8 @@ func signOne(ctx context.Context, j job, kind attestations.Kind, by signer.Signe
 	if err == nil {
 		r.where, err = j.store(ctx, r.made, by)
 	}
-	if u, ok := j.(interface{ unchecked() []string }); ok {
-		r.unchecked = u.unchecked()
+	if d, ok := j.(interface{ describe() *stated }); ok {
+		r.stated = d.describe()
 	}
 	r.err = err
 	return r

@@ -89,18 +89,21 @@ func (t *trustFlags) load() (trust.Roots, policy.Policy, error) {
 }
 
 // readSmall reads a key, certificate, trusted root or configuration, at most trust.MaxFile bytes.
-func readSmall(path string) ([]byte, error) {
+func readSmall(path string) ([]byte, error) { return readAtMost(path, trust.MaxFile) }
+
+// readAtMost reads a file; one of more bytes than most is an error.
+func readAtMost(path string, most int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, trust.MaxFile+1))
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(data) > trust.MaxFile {
-		return nil, fmt.Errorf("read %s: larger than %d bytes", path, trust.MaxFile)
+	if int64(len(data)) > most {
+		return nil, fmt.Errorf("read %s: larger than %d bytes", path, most)
 	}
 	return data, nil
 }

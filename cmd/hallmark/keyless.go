@@ -54,8 +54,8 @@ func (o *identityFlags) wanted() bool {
 
 // source returns where the token will come from. The network is not asked, so that what is missing is said before hours
 // of hashing.
-func (o *identityFlags) source(s streams, issuer string) (*token.Source, error) {
-	options := token.Options{Audience: o.Audience}
+func (o *identityFlags) source(s streams, issuer string, timeout time.Duration) (*token.Source, error) {
+	options := token.Options{Audience: o.Audience, Timeout: timeout}
 	switch {
 	case o.IdentityToken != "" && o.IdentityTokenFile != "":
 		return nil, usagef("--identity-token and --identity-token-file are one token twice: use one")
@@ -140,7 +140,7 @@ func (o *identityFlags) identified(s streams, source *token.Source, instance sig
 	ask := &consent{s: s, logs: instance.PublicLogs, ask: !o.Yes && s.attended()}
 	said := ""
 	return func(ctx context.Context) (string, error) { // the signer asks for one at a time
-		defer o.hold()()
+		defer o.hold()() // a login and a question share the terminal with the progress
 		t, err := source.Token(ctx)
 		if err != nil {
 			return "", err
@@ -211,7 +211,7 @@ func (o *signFlags) loadKeyless(s streams) (signer.Signer, error) {
 	if err != nil {
 		return nil, usagef("--signing-config %s: %w", o.SigningConfig, err)
 	}
-	source, err := o.identity.source(s, instance.Issuer)
+	source, err := o.identity.source(s, instance.Issuer, o.Timeout)
 	if err != nil {
 		return nil, err
 	}

@@ -177,14 +177,14 @@ func kubernetesOffers(o Options) (bool, error) {
 }
 
 // kubernetesToken reads the file anew each time: kubelet renews it.
-func kubernetesToken(_ context.Context, o Options) (string, error) {
-	return readFile(o.kubernetesPath())
+func kubernetesToken(ctx context.Context, o Options) (string, error) {
+	return readFile(ctx, o.kubernetesPath())
 }
 
 func spiffeOffers(o Options) (bool, error) { return o.Getenv("SPIFFE_JWT_SVID_FILE") != "", nil }
 
-func spiffeToken(_ context.Context, o Options) (string, error) {
-	return readFile(o.Getenv("SPIFFE_JWT_SVID_FILE"))
+func spiffeToken(ctx context.Context, o Options) (string, error) {
+	return readFile(ctx, o.Getenv("SPIFFE_JWT_SVID_FILE"))
 }
 
 // isSPIFFE holds a JWT-SVID to what its subject must be (SPIFFE JWT-SVID §3.1).
@@ -200,6 +200,6 @@ func googleOffers(o Options) (bool, error) {
 	if o.Getenv("GCE_METADATA_HOST") != "" {
 		return true, nil
 	}
-	product, err := readFile(o.files.product)
-	return err == nil && strings.HasPrefix(product, "Google"), nil // another machine may have no such file
+	product, err := os.ReadFile(o.files.product)
+	return err == nil && strings.HasPrefix(string(product), "Google"), nil // another machine may have no such file
 }

@@ -117,33 +117,37 @@ func Static(raw string, o Options) *Source {
 	return newSource("the command line", o, func(context.Context) (string, error) { return raw, nil })
 }
 
-// File is the token in the file at path, read anew each time, after whatever renews it.
+// File is the token in the file or pipe at path, read anew each time, after whatever renews it.
 func File(path string, o Options) *Source {
-	return newSource("the file "+fmt.Sprintf("%q", path), o, func(context.Context) (string, error) { return readFile(path) })
+	return newSource("the file "+fmt.Sprintf("%q", path), o, func(ctx context.Context) (string, error) { return readFile(ctx, path) })
 }
 
-// readFile reads a small text file. One that is larger than a token can be is an error before it is read to its end.
-func readFile(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
+// readFile reads a small file, or a pipe that somebody writes a token to; ctx ends the wait for them. More bytes than a
+// token can have are an error.
+func readFile(ctx context.Context, path string) (string, error) {
+	type content struct {
+		raw []byte
+		err error
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return "", err
+	done := make(chan content, 1)
+	go func() {
+		f, err := os.Open(path)
+		if err != nil {
+			done <- content{nil, err}
+			return
+		}
+		raw, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
+		done <- content{raw, errors.Join(err, f.Close())}
+	}()
+	select {
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	case c := <-done:
+		if c.err == nil && len(c.raw) > MaxSize {
+			c.err = fmt.Errorf("read %q: larger than %d bytes", path, MaxSize)
+		}
+		return strings.TrimSpace(string(c.raw)), c.err
 	}
-	if !info.Mode().IsRegular() {
-		return "", fmt.Errorf("read %q: it is no regular file", path)
-	}
-	raw, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
-	if err != nil {
-		return "", err
-	}
-	if len(raw) > MaxSize {
-		return "", fmt.Errorf("read %q: larger than %d bytes", path, MaxSize)
-	}
-	return strings.TrimSpace(string(raw)), nil
 }
 
 // pause waits for d or for ctx, whichever is over first.

@@ -156,7 +156,7 @@ func TestFileIsReadWhenTheTokenIsNeeded(t *testing.T) {
 	_, err := s.Token(t.Context())
 	refused(t, err, "larger than 16384 bytes")
 	_, err = File(t.TempDir(), options(t, nil)).Token(t.Context())
-	refused(t, err, "no regular file")
+	refused(t, err, "is a directory")
 }
 
 func write(t *testing.T, path, content string) {

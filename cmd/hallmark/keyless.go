@@ -139,10 +139,17 @@ func openBrowser(url string) {
 func (o *identityFlags) identified(s streams, source *token.Source, instance signer.Instance) func(context.Context) (string, error) {
 	ask := &consent{s: s, logs: instance.PublicLogs, ask: !o.Yes && s.attended()}
 	said := ""
+	var gaveUp error                                   // a login that failed; with several artifacts the next would open another
 	return func(ctx context.Context) (string, error) { // the signer asks for one at a time
 		defer o.hold()() // a login and a question share the terminal with the progress
+		if gaveUp != nil {
+			return "", gaveUp
+		}
 		t, err := source.Token(ctx)
 		if err != nil {
+			if source.IsLogin() {
+				gaveUp = err
+			}
 			return "", err
 		}
 		if name := t.Name() + " " + t.Issuer; !o.silent && said != name {

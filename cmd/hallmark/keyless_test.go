@@ -54,6 +54,10 @@ func newInstance(t *testing.T) *instance {
 		i.asked = append(i.asked, "token")
 		fmt.Fprintf(w, `{"value":%q}`, identityToken("repo:acme/train"))
 	})
+	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+		i.asked = append(i.asked, "login")
+		http.Error(w, "nobody logs in here", http.StatusForbidden)
+	})
 	mux.HandleFunc("POST /fulcio/api/v2/signingCert", func(w http.ResponseWriter, r *http.Request) {
 		i.asked = append(i.asked, "certificate")
 		i.authorized = r.Header.Get("Authorization")
@@ -204,6 +208,15 @@ func TestSignRefusesTokenFlagsThatContradict(t *testing.T) {
 	t.Setenv("GITHUB_ACTIONS", "true")
 	if code, stderr := i.sign(one, ""); code != exitUsage || !strings.Contains(stderr, "id-token: write") {
 		t.Errorf("a job without permission: exit code %d, said %q", code, stderr)
+	}
+}
+
+func TestSignLogsInOnceForAllArtifacts(t *testing.T) {
+	i := newInstance(t)
+	paths := files(t, 3)
+	code, stderr := i.sign(paths[0], "", paths[1], paths[2], "--oidc-provider", "device", "--oidc-issuer", i.server.URL)
+	if code != exitUnknown || strings.Count(stderr, "discover the issuer") != 3 || fmt.Sprint(i.asked) != "[login]" {
+		t.Errorf("exit code %d, asked for %v, said %q", code, i.asked, stderr)
 	}
 }
 

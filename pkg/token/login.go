@@ -55,7 +55,7 @@ func (l Login) source(o Options, fetch func(context.Context, Options, Login) (st
 		o.Audience = l.ClientID
 	}
 	s := newSource("the login at "+fmt.Sprintf("%q", l.Issuer), o, nil)
-	s.timeout = LoginTimeout
+	s.timeout, s.login = LoginTimeout, true
 	s.fetch = func(ctx context.Context) (string, error) { return fetch(ctx, s.options, l) }
 	s.check = func(t Token) error {
 		if t.Issuer != l.Issuer {

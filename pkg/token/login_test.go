@@ -186,6 +186,9 @@ func TestBrowserRefuses(t *testing.T) {
 
 func TestDeviceLogsIn(t *testing.T) {
 	l := newLoginServer(t)
+	if (&Source{}).IsLogin() {
+		t.Error("a machine was taken for a person")
+	}
 	l.pending = []string{"authorization_pending", "slow_down", "authorization_pending"}
 	o := options(t, nil)
 	var waited []time.Duration
@@ -199,7 +202,7 @@ func TestDeviceLogsIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := s.Token(t.Context())
-	if err != nil || got.Name() != "ann@example.com" || page != l.server.URL+"/type" || typed != "WDJB-MJHT" {
+	if err != nil || !s.IsLogin() || got.Name() != "ann@example.com" || page != l.server.URL+"/type" || typed != "WDJB-MJHT" {
 		t.Errorf("%v after %s at %s: %v", got, typed, page, err)
 	}
 	if want := []time.Duration{7 * time.Second, 7 * time.Second, 12 * time.Second, 12 * time.Second}; fmt.Sprint(waited) != fmt.Sprint(want) {

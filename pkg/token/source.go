@@ -63,10 +63,14 @@ type Source struct {
 	timeout time.Duration
 	fetch   func(context.Context) (string, error)
 	check   func(Token) error // what else has to be true of the token; nil: nothing
+	login   bool
 }
 
 // Name is the source as people know it, such as "GitHub Actions".
 func (s *Source) Name() string { return s.name }
+
+// IsLogin reports whether a person has to log in for each token. One who would not do so once need not be asked again.
+func (s *Source) IsLogin() bool { return s.login }
 
 // Token fetches a token. Call it when the token is needed, not before: it may live for a minute. It errs, naming the
 // source and the step, where none can be had in time, and where what came is malformed, is for another audience, or

@@ -2,6 +2,7 @@ package signer
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/rand"
 	_ "crypto/sha256" // the hashes that trust.SignatureHash names
@@ -11,6 +12,7 @@ import (
 	"fmt"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 
 	"github.com/hallmark-project/hallmark/pkg/trust"
@@ -19,7 +21,7 @@ import (
 // bundleMediaType is the media type of what Sign returns.
 const bundleMediaType = "application/vnd.dev.sigstore.bundle.v0.3+json"
 
-// bundle is a Sigstore bundle as JSON: the few members that a bundle without a log entry has (OMS §4).
+// bundle is a Sigstore bundle as JSON: the members that a bundle by a key or a chain has (OMS §4).
 type bundle struct {
 	MediaType string   `json:"mediaType"`
 	Material  material `json:"verificationMaterial"`
@@ -30,7 +32,16 @@ type bundle struct {
 type material struct {
 	PublicKey  *publicKey        `json:"publicKey,omitzero"`
 	Chain      *certificateChain `json:"x509CertificateChain,omitzero"`
-	LogEntries []struct{}        `json:"tlogEntries"` // always written, always empty
+	LogEntries []jsontext.Value  `json:"tlogEntries"` // always written, if empty
+	Stamps     *stamps           `json:"timestampVerificationData,omitzero"`
+}
+
+type stamps struct {
+	RFC3161 []stamp `json:"rfc3161Timestamps"`
+}
+
+type stamp struct {
+	Response []byte `json:"signedTimestamp"`
 }
 
 type publicKey struct {
@@ -67,8 +78,14 @@ func checkPayload(payloadType string, payload []byte) error {
 	return nil
 }
 
+// contextSigner is a key that is used over a network or a bus, where waiting may end.
+type contextSigner interface {
+	// SignContext is crypto.Signer's Sign, until ctx is done.
+	SignContext(ctx context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error)
+}
+
 // signDSSE signs the pre-authentication encoding of a payload (DSSE v1, protocol.md).
-func signDSSE(key crypto.Signer, payloadType string, payload []byte) ([]byte, error) {
+func signDSSE(ctx context.Context, key crypto.Signer, payloadType string, payload []byte) ([]byte, error) {
 	if err := checkPayload(payloadType, payload); err != nil {
 		return nil, err
 	}
@@ -80,7 +97,13 @@ func signDSSE(key crypto.Signer, payloadType string, payload []byte) ([]byte, er
 		message = h.Sum(nil)
 	}
 	// Without PSS options an RSA key signs as PKCS #1 v1.5, which is what Sigstore's verifiers expect.
-	sig, err := key.Sign(rand.Reader, message, hash)
+	var sig []byte
+	var err error
+	if remote, ok := key.(contextSigner); ok {
+		sig, err = remote.SignContext(ctx, message, hash)
+	} else {
+		sig, err = key.Sign(rand.Reader, message, hash)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -97,6 +120,14 @@ func encodeBundle(m material, payloadType string, payload, sig []byte) ([]byte, 
 	if m.Chain != nil {
 		for _, c := range m.Chain.Certificates {
 			size += base64.StdEncoding.EncodedLen(len(c.RawBytes)) + len(`{"rawBytes":""},`)
+		}
+	}
+	for _, e := range m.LogEntries {
+		size += len(e)
+	}
+	if m.Stamps != nil {
+		for _, t := range m.Stamps.RFC3161 {
+			size += base64.StdEncoding.EncodedLen(len(t.Response))
 		}
 	}
 	buf := bytes.NewBuffer(make([]byte, 0, size+size/3+4096))

@@ -26,7 +26,7 @@ const (
 	firstPause = time.Second
 )
 
-// ServerError is a step of keyless signing that came to nothing. errors.Is finds context.DeadlineExceeded in it where
+// ServerError is a step over the network that came to nothing. errors.Is finds context.DeadlineExceeded in it where
 // the step's timeout was over.
 type ServerError struct {
 	Step   string // what was asked, such as "get a certificate from"
@@ -78,16 +78,37 @@ type roundTrip func(*http.Request) (*http.Response, error)
 // RoundTrip implements http.RoundTripper.
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
+// network is the way to servers. What is taken over it is capped, repeated where that helps, and bound to a context.
+type network struct {
+	timeout   time.Duration // for one step with its repetitions
+	transport http.RoundTripper
+	pause     func(ctx context.Context, d time.Duration) error // between two tries
+}
+
+// newNetwork returns a network with defaults for what is zero. A negative timeout is an error.
+func newNetwork(timeout time.Duration, transport http.RoundTripper) (network, error) {
+	if timeout < 0 {
+		return network{}, fmt.Errorf("timeout %s is negative", timeout)
+	}
+	if timeout == 0 {
+		timeout = DefaultTimeout
+	}
+	if transport == nil {
+		transport = http.DefaultTransport
+	}
+	return network{timeout: timeout, transport: transport, pause: pause}, nil
+}
+
 // step runs do, one exchange with one server, under the timeout. do gets the only way to the network that it may use.
 // Whatever goes wrong comes back as a *ServerError.
-func (k *keyless) step(ctx context.Context, name, server string, accept []int, do func(context.Context, http.RoundTripper) error) error {
+func (n *network) step(ctx context.Context, name, server string, accept []int, do func(context.Context, http.RoundTripper) error) error {
 	if err := ctx.Err(); err != nil {
 		return &ServerError{name, server, context.Cause(ctx)}
 	}
-	late := fmt.Errorf("no answer within %s: %w", k.options.Timeout, context.DeadlineExceeded)
-	ctx, cancel := context.WithTimeoutCause(ctx, k.options.Timeout, late)
+	late := fmt.Errorf("no answer within %s: %w", n.timeout, context.DeadlineExceeded)
+	ctx, cancel := context.WithTimeoutCause(ctx, n.timeout, late)
 	defer cancel()
-	err := do(ctx, k.exchange(ctx, accept))
+	err := do(ctx, n.exchange(ctx, accept))
 	if err == nil {
 		return nil
 	}
@@ -109,18 +130,18 @@ func (k *keyless) step(ctx context.Context, name, server string, accept []int, d
 // exchange returns a RoundTripper that is bound to ctx whatever the request's own context is: sigstore-go's Fulcio and
 // timestamp clients make requests without one. It hands back complete answers only, with a status from accept; a
 // redirect is none of them, so that no credential follows one.
-func (k *keyless) exchange(ctx context.Context, accept []int) http.RoundTripper {
+func (n *network) exchange(ctx context.Context, accept []int) http.RoundTripper {
 	return roundTrip(func(req *http.Request) (*http.Response, error) {
 		body, err := takeBody(req)
 		if err != nil {
 			return nil, &exchangeError{err}
 		}
 		for try, wait := 1, firstPause; ; try, wait = try+1, 2*wait {
-			resp, err := k.once(ctx, req, body, accept)
+			resp, err := n.once(ctx, req, body, accept)
 			if err == nil {
 				return resp, nil
 			}
-			if try == tries || ctx.Err() != nil || !isPassing(err) || k.pause(ctx, wait) != nil {
+			if try == tries || ctx.Err() != nil || !isPassing(err) || n.pause(ctx, wait) != nil {
 				return nil, &exchangeError{err}
 			}
 		}
@@ -140,13 +161,13 @@ func takeBody(req *http.Request) ([]byte, error) {
 }
 
 // once sends the request one time and reads the answer to its end.
-func (k *keyless) once(ctx context.Context, req *http.Request, body []byte, accept []int) (*http.Response, error) {
+func (n *network) once(ctx context.Context, req *http.Request, body []byte, accept []int) (*http.Response, error) {
 	out := req.Clone(ctx)
 	out.Body, out.ContentLength = nil, int64(len(body))
 	if len(body) > 0 {
 		out.Body = io.NopCloser(bytes.NewReader(body))
 	}
-	resp, err := k.options.Transport.RoundTrip(out)
+	resp, err := n.transport.RoundTrip(out)
 	if err != nil {
 		return nil, err
 	}

@@ -172,20 +172,20 @@ func TestKeylessStepTimesOut(t *testing.T) {
 		w.next(server.part, hang(arrived), hang(arrived), hang(arrived))
 
 		// The step alone, lest the short timeout be over for another one on a busy machine.
-		k.options.Timeout = 30 * time.Millisecond
+		k.timeout = 30 * time.Millisecond
 		at := w.server.URL + server.path
 		var err error
 		switch server.part {
 		case "fulcio":
 			_, err = k.identity(t.Context(), at)
 		case "tsa":
-			err = k.timestamp(t.Context(), at, id.leaf, unlogged(t, id))
+			_, err = k.timestamp(t.Context(), at, []byte("signature"), w.root)
 		default:
 			chosen, noChoice := selectServices(k.config, w.time())
 			if noChoice != nil {
 				t.Fatal(noChoice)
 			}
-			err = k.log(t.Context(), chosen.logs[0], id.leaf, unlogged(t, id))
+			err = k.log(t.Context(), chosen.logs[0], certificatePEM(id.leaf), unlogged(t, id))
 		}
 		failed(t, w, i, err, "no answer within 30ms")
 		if !errors.Is(err, context.DeadlineExceeded) {

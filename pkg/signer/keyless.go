@@ -18,7 +18,7 @@ import (
 	"github.com/hallmark-project/hallmark/pkg/trust"
 )
 
-// DefaultTimeout is what one step of keyless signing may take where KeylessOptions.Timeout is zero.
+// DefaultTimeout is what one step over the network may take where the options' Timeout is zero.
 const DefaultTimeout = 2 * time.Minute
 
 // KeylessOptions says how to sign keyless. Token, TrustedRoot and SigningConfig are required.
@@ -37,6 +37,7 @@ type KeylessOptions struct {
 
 // keyless signs with a fresh key that a Fulcio certificate binds to an identity for a few minutes.
 type keyless struct {
+	network
 	options KeylessOptions
 	config  *root.SigningConfig
 
@@ -44,8 +45,6 @@ type keyless struct {
 	// a lock that a context can leave.
 	current atomic.Pointer[identity]
 	turn    chan struct{}
-
-	pause func(ctx context.Context, d time.Duration) error // between two tries
 }
 
 // NewKeyless returns a Signer that gets a certificate from Fulcio for an identity token and has each signature
@@ -61,17 +60,13 @@ func NewKeyless(o KeylessOptions) (Signer, error) {
 		return nil, errors.New("sign keyless: there is no identity token to ask for")
 	case o.TrustedRoot == nil || o.TrustedRoot.Material() == nil:
 		return nil, fmt.Errorf("sign keyless: trusted root: %w", trust.ErrNobody)
-	case o.Timeout < 0:
-		return nil, fmt.Errorf("sign keyless: timeout %s is negative", o.Timeout)
-	}
-	if o.Timeout == 0 {
-		o.Timeout = DefaultTimeout
 	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Transport == nil {
-		o.Transport = http.DefaultTransport
+	way, err := newNetwork(o.Timeout, o.Transport)
+	if err != nil {
+		return nil, fmt.Errorf("sign keyless: %w", err)
 	}
 	config, err := parseConfig(o.SigningConfig)
 	if err != nil {
@@ -80,7 +75,7 @@ func NewKeyless(o KeylessOptions) (Signer, error) {
 	if _, err := selectServices(config, o.Now()); err != nil {
 		return nil, fmt.Errorf("sign keyless: %w", err)
 	}
-	return &keyless{options: o, config: config, turn: make(chan struct{}, 1), pause: pause}, nil
+	return &keyless{network: way, options: o, config: config, turn: make(chan struct{}, 1)}, nil
 }
 
 // Roots implements Signer.
@@ -137,7 +132,7 @@ func (k *keyless) signAs(ctx context.Context, id *identity, servers services, me
 	b := &protobundle.Bundle{MediaType: bundleMediaType, VerificationMaterial: material}
 	put(b, sig, digest)
 	for _, server := range servers.timestamps {
-		if err := k.timestamp(ctx, server, id.leaf, b); err != nil {
+		if err := k.stamp(ctx, server, id.leaf, sig, b); err != nil {
 			if errors.Is(err, errOutside) {
 				k.current.CompareAndSwap(id, nil) // the next Sign gets a new certificate
 			}
@@ -145,7 +140,7 @@ func (k *keyless) signAs(ctx context.Context, id *identity, servers services, me
 		}
 	}
 	for _, server := range servers.logs {
-		if err := k.log(ctx, server, id.leaf, b); err != nil {
+		if err := k.enter(ctx, server, id.leaf, b); err != nil {
 			return nil, err
 		}
 	}

@@ -271,7 +271,7 @@ func TestKeylessRefusesBundlesThatWouldNotOpen(t *testing.T) {
 		other http.HandlerFunc
 		says  string
 	}{
-		1: {other.serveTSA, "timestamp: "},
+		1: {other.serveTSA, "timestamp does not hold: it is by no authority"},
 		2: {other.serveRekorV1, "log entry: "},
 		3: {other.serveRekorV2, "log entry: "},
 	} {

@@ -85,11 +85,24 @@ func selectServices(config *root.SigningConfig, now time.Time) (services, error)
 	if err != nil {
 		return services{}, fmt.Errorf("select a certificate authority from the signing config: %w", err)
 	}
+	s, err := selectWitnesses(config, now)
+	if err != nil {
+		return services{}, err
+	}
+	s.authority = authority.URL
+	if s.logs[0].MajorAPIVersion == rekorV2 && len(s.timestamps) == 0 {
+		return services{}, fmt.Errorf("the log %q vouches for no time, and the signing config has no timestamp authority", s.logs[0].URL)
+	}
+	return s, nil
+}
+
+// selectWitnesses picks the logs and the timestamp authorities to use at the time now: one log at least.
+func selectWitnesses(config *root.SigningConfig, now time.Time) (services, error) {
 	logs, err := root.SelectServices(config.RekorLogURLs(), config.RekorLogURLsConfig(), sign.RekorAPIVersions, now)
 	if err != nil {
 		return services{}, fmt.Errorf("select a transparency log from the signing config: %w", err)
 	}
-	s := services{authority: authority.URL, logs: logs}
+	s := services{logs: logs}
 	if len(config.TimestampAuthorityURLs()) > 0 {
 		stamps, err := root.SelectServices(config.TimestampAuthorityURLs(), config.TimestampAuthorityURLsConfig(), sign.TimestampAuthorityAPIVersions, now)
 		if err != nil {
@@ -98,9 +111,6 @@ func selectServices(config *root.SigningConfig, now time.Time) (services, error)
 		for _, t := range stamps {
 			s.timestamps = append(s.timestamps, t.URL)
 		}
-	}
-	if logs[0].MajorAPIVersion == rekorV2 && len(s.timestamps) == 0 {
-		return services{}, fmt.Errorf("the log %q vouches for no time, and the signing config has no timestamp authority", logs[0].URL)
 	}
 	return s, nil
 }

@@ -29,6 +29,7 @@ type Signer interface {
 // local signs with a key at hand. Key and certificate differ only in how the bundle names the verifier.
 type local struct {
 	key      crypto.Signer
+	leaf     *x509.Certificate // nil: the key alone
 	material material
 	roots    trust.Roots
 }
@@ -86,19 +87,28 @@ func NewCertificate(key crypto.Signer, leaf *x509.Certificate, chain []*x509.Cer
 	if _, err := roots.VerifyChain(leaf, chain, roots.Time()); err != nil {
 		return nil, fmt.Errorf("sign with certificate %q: %w", leaf.Subject, err)
 	}
-	return &local{key: key, material: material{Chain: &certificateChain{certificates}}, roots: roots}, nil
+	return &local{key: key, leaf: leaf, material: material{Chain: &certificateChain{certificates}}, roots: roots}, nil
 }
 
-// Sign implements Signer. Signing with a local key cannot be interrupted: ctx is asked once, before.
+// Sign implements Signer. Signing with a key in memory cannot be interrupted: ctx is asked once, before.
 func (l *local) Sign(ctx context.Context, payloadType string, payload []byte) ([]byte, error) {
+	sig, err := l.sign(ctx, payloadType, payload)
+	if err != nil {
+		return nil, err
+	}
+	return encodeBundle(l.material, payloadType, payload, sig)
+}
+
+// sign makes the signature alone.
+func (l *local) sign(ctx context.Context, payloadType string, payload []byte) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("sign payload: %w", err)
 	}
-	sig, err := signDSSE(l.key, payloadType, payload)
+	sig, err := signDSSE(ctx, l.key, payloadType, payload)
 	if err != nil {
 		return nil, fmt.Errorf("sign payload: %w", err)
 	}
-	return encodeBundle(l.material, payloadType, payload, sig)
+	return sig, nil
 }
 
 // Roots implements Signer.

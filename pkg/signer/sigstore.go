@@ -113,28 +113,26 @@ func checkChain(leaf *x509.Certificate, at time.Time, material root.TrustedMater
 	return nil
 }
 
-// timestamp gets an RFC 3161 timestamp on b's signature and adds it to b. It is checked before anything is logged: a
-// public log should not hold for ever what nobody could verify.
-func (k *keyless) timestamp(ctx context.Context, server string, leaf *x509.Certificate, b *protobundle.Bundle) error {
-	accept := []int{http.StatusOK, http.StatusCreated}
-	return k.step(ctx, "get a timestamp from", server, accept, func(ctx context.Context, transport http.RoundTripper) error {
-		authority := sign.NewTimestampAuthority(&sign.TimestampAuthorityOptions{URL: server, Timeout: unlimited, Transport: transport})
-		stamp, err := authority.GetTimestamp(ctx, b.GetDsseEnvelope().Signatures[0].Sig)
-		if err != nil {
-			return err
-		}
-		if b.VerificationMaterial.TimestampVerificationData == nil {
-			b.VerificationMaterial.TimestampVerificationData = &protobundle.TimestampVerificationData{}
-		}
-		all := b.VerificationMaterial.TimestampVerificationData
-		all.Rfc3161Timestamps = append(all.Rfc3161Timestamps, &protocommon.RFC3161SignedTimestamp{SignedTimestamp: stamp})
-		entity, err := sigstorebundle.NewBundle(b)
-		if err != nil {
-			return err
-		}
-		_, err = checkTimestamps(entity, leaf, len(all.Rfc3161Timestamps), k.options.TrustedRoot.Material())
+// stamp gets an RFC 3161 timestamp on b's signature sig and adds it to b. It is checked before anything is logged: a public
+// log should not hold for ever what nobody could verify.
+func (k *keyless) stamp(ctx context.Context, server string, leaf *x509.Certificate, sig []byte, b *protobundle.Bundle) error {
+	answer, err := k.timestamp(ctx, server, sig, k.options.TrustedRoot)
+	if err != nil {
 		return err
-	})
+	}
+	if b.VerificationMaterial.TimestampVerificationData == nil {
+		b.VerificationMaterial.TimestampVerificationData = &protobundle.TimestampVerificationData{}
+	}
+	all := b.VerificationMaterial.TimestampVerificationData
+	all.Rfc3161Timestamps = append(all.Rfc3161Timestamps, &protocommon.RFC3161SignedTimestamp{SignedTimestamp: answer})
+	entity, err := sigstorebundle.NewBundle(b)
+	if err == nil {
+		_, err = checkTimestamps(entity, leaf, len(all.Rfc3161Timestamps), k.options.TrustedRoot.Material())
+	}
+	if err != nil {
+		return &ServerError{"get a timestamp from", server, err}
+	}
+	return nil
 }
 
 // checkTimestamps verifies that count trusted authorities saw entity's signature within leaf's validity, and returns
@@ -158,27 +156,39 @@ func checkTimestamps(entity verify.SignedEntity, leaf *x509.Certificate, count i
 // instance.
 var errOutside = errors.New("timestamp outside the certificate's validity")
 
-// log has b's signature entered into a transparency log and adds the entry to b.
-func (k *keyless) log(ctx context.Context, server root.Service, leaf *x509.Certificate, b *protobundle.Bundle) error {
+// enter has b's signature entered into a transparency log, adds the entry to b and checks it.
+func (k *keyless) enter(ctx context.Context, server root.Service, leaf *x509.Certificate, b *protobundle.Bundle) error {
+	if err := k.log(ctx, server, certificatePEM(leaf), b); err != nil {
+		return err
+	}
+	entity, err := sigstorebundle.NewBundle(b)
+	if err == nil {
+		_, err = checkEntries(entity, len(b.VerificationMaterial.TlogEntries), k.options.TrustedRoot.Material())
+	}
+	if err != nil {
+		return &ServerError{"log the signature at", server.URL, err}
+	}
+	return nil
+}
+
+// certificatePEM is a certificate as logs want to be told it.
+func certificatePEM(c *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
+}
+
+// log has b's signature entered into a transparency log and adds the entry to b. verifier is the PEM of the public key or
+// certificate that the signature verifies with.
+func (n *network) log(ctx context.Context, server root.Service, verifier []byte, b *protobundle.Bundle) error {
 	accept := []int{http.StatusOK, http.StatusCreated}
 	if server.MajorAPIVersion != rekorV2 {
 		accept = append(accept, http.StatusConflict) // v1 says where the entry is that it has already
 	}
-	return k.step(ctx, "log the signature at", server.URL, accept, func(ctx context.Context, transport http.RoundTripper) error {
+	return n.step(ctx, "log the signature at", server.URL, accept, func(ctx context.Context, transport http.RoundTripper) error {
 		client, err := newLogClient(server, transport)
 		if err != nil {
 			return err
 		}
-		certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Raw})
-		if err := client.GetTransparencyLogEntry(ctx, certificate, b); err != nil {
-			return err
-		}
-		entity, err := sigstorebundle.NewBundle(b)
-		if err != nil {
-			return err
-		}
-		_, err = checkEntries(entity, len(b.VerificationMaterial.TlogEntries), k.options.TrustedRoot.Material())
-		return err
+		return client.GetTransparencyLogEntry(ctx, verifier, b)
 	})
 }
 

@@ -102,6 +102,11 @@ func (w *world) alreadyLogged(rw http.ResponseWriter, r *http.Request) {
 	answer(http.StatusConflict, `{"code":409,"message":"an equivalent entry already exists"}`)(rw, r)
 }
 
+// digestAlgorithms are the hashes that the log knows, by their length in bytes.
+var digestAlgorithms = map[int]protocommon.HashAlgorithm{
+	32: protocommon.HashAlgorithm_SHA2_256, 48: protocommon.HashAlgorithm_SHA2_384, 64: protocommon.HashAlgorithm_SHA2_512,
+}
+
 func (w *world) serveRekorV2(rw http.ResponseWriter, r *http.Request) {
 	var request rekortiles.CreateEntryRequest
 	if err := protojson.Unmarshal(must(io.ReadAll(r.Body)), &request); err != nil {
@@ -112,7 +117,7 @@ func (w *world) serveRekorV2(rw http.ResponseWriter, r *http.Request) {
 	body := must(jsoncanonicalizer.Transform(must(protojson.Marshal(&rekortiles.Entry{
 		ApiVersion: "0.0.2", Kind: "hashedrekord",
 		Spec: &rekortiles.Spec{Spec: &rekortiles.Spec_HashedRekordV002{HashedRekordV002: &rekortiles.HashedRekordLogEntryV002{
-			Data:      &protocommon.HashOutput{Algorithm: protocommon.HashAlgorithm_SHA2_256, Digest: hashed.Digest},
+			Data:      &protocommon.HashOutput{Algorithm: digestAlgorithms[len(hashed.Digest)], Digest: hashed.Digest},
 			Signature: hashed.Signature,
 		}}},
 	}))))

@@ -104,7 +104,7 @@ func reservedFiles() []reserved {
 		{"link to a bundle", "model.sig", func(at string) error {
 			return errors.Join(os.WriteFile(at+".real", []byte(b), 0o600), os.Symlink(filepath.Base(at)+".real", at))
 		}, false},
-		{"FIFO", "model.sig", func(at string) error { return syscall.Mkfifo(at, 0o600) }, false},
+		{"FIFO", "model.sig", makePipe, false},
 		{"directory", "model.sig", func(at string) error { return os.Mkdir(at, 0o755) }, false},
 		{"over cap", "model.sig", func(at string) error { return sparse(at, attestations.MaxSignatureBundle+1) }, false},
 		{"claims", "claims.sig", content(b + "\n" + b + "\n"), true},
@@ -194,7 +194,7 @@ func TestAppendClaimsKeepsAwayFromOtherFiles(t *testing.T) {
 	for name, make := range map[string]func(at string) error{
 		"text": func(at string) error { return os.WriteFile(at, []byte("mine"), 0o600) },
 		"link": func(at string) error { return os.Symlink("elsewhere", at) },
-		"FIFO": func(at string) error { return syscall.Mkfifo(at, 0o600) },
+		"FIFO": makePipe,
 	} {
 		at := filepath.Join(dir, name)
 		if err := make(at); err != nil {

@@ -21,6 +21,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
 )
 
 // authority is a certificate authority that lives as long as a test, and files with what it made.
@@ -202,48 +204,94 @@ func TestOpenRefusesUnusableCertificates(t *testing.T) {
 
 const proxyChild = "HALLMARK_TEST_PROXY_CHILD"
 
+// loginNeeded lets in who logs in.
+func loginNeeded(inner http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, ok := r.BasicAuth(); !ok || user != "alice" || password != "secret" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="r"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		inner.ServeHTTP(w, r)
+	})
+}
+
+// alice logs in everywhere.
+type alice struct{}
+
+func (alice) Resolve(authn.Resource) (authn.Authenticator, error) {
+	return &authn.Basic{Username: "alice", Password: "secret"}, nil
+}
+
+// tunnel is a proxy to one server, which counts what passes and what it is told besides.
+type tunnel struct {
+	to            string
+	opened, heard atomic.Int64
+}
+
+func (p *tunnel) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Authorization") != "" || r.Header.Get("Proxy-Authorization") != "" {
+		p.heard.Add(1)
+	}
+	if r.Method != http.MethodConnect || !strings.HasPrefix(r.Host, "registry.example.com:") {
+		w.WriteHeader(http.StatusBadGateway)
+		return
+	}
+	to, err := net.Dial("tcp", p.to)
+	if err != nil {
+		w.WriteHeader(http.StatusBadGateway)
+		return
+	}
+	defer to.Close()
+	p.opened.Add(1)
+	from, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	defer from.Close()
+	_, _ = io.WriteString(from, "HTTP/1.1 200 OK\r\n\r\n")
+	go func() { _, _ = io.Copy(to, from) }()
+	_, _ = io.Copy(from, to)
+}
+
 // Go reads the environment's proxies once in a process, so this one is started again with others.
 func TestProxiesComeFromTheEnvironment(t *testing.T) {
 	if args := os.Getenv(proxyChild); args != "" {
 		ref, ca, _ := strings.Cut(args, " ")
-		if _, err := open(t, mustRef(t, ref), Options{RegistryCA: ca}).Resolve(context.Background(), mustRef(t, ref)); err != nil {
+		r := open(t, mustRef(t, ref), Options{RegistryCA: ca, Keychain: alice{}, Retries: -1})
+		n := &names{know: map[string]string{}}
+		n.set("registry.example.com", "127.0.0.1")
+		guardOf(r).dialer.Resolver = n.resolver()
+		if _, err := r.Resolve(context.Background(), mustRef(t, ref)); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
 	a := newAuthority(t)
-	host := a.serve(t, tls.NoClientCert, quiet())
-	pushed(t, open(t, mustRef(t, host+"/team/chat:v1"), Options{RegistryCA: a.file}), model(t, nil))
-	var tunnels atomic.Int64
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodConnect || r.Host != "registry.example.com:443" {
-			w.WriteHeader(http.StatusBadGateway)
-			return
-		}
-		tunnels.Add(1)
-		to, err := net.Dial("tcp", host)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer to.Close()
-		from, _, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer from.Close()
-		_, _ = io.WriteString(from, "HTTP/1.1 200 OK\r\n\r\n")
-		go func() { _, _ = io.Copy(to, from) }()
-		_, _ = io.Copy(from, to)
-	}))
-	t.Cleanup(proxy.Close)
-	child := exec.Command(os.Args[0], "-test.run=^TestProxiesComeFromTheEnvironment$", "-test.count=1")
-	child.Env = append(os.Environ(), proxyChild+"=registry.example.com/team/chat:v1 "+a.file, "HTTPS_PROXY="+proxy.URL, "https_proxy=", "NO_PROXY=", "no_proxy=")
-	if out, err := child.CombinedOutput(); err != nil {
-		t.Errorf("%v: %s", err, out)
+	host := a.serve(t, tls.NoClientCert, loginNeeded(quiet()))
+	pushed(t, open(t, mustRef(t, host+"/team/chat:v1"), Options{RegistryCA: a.file, Keychain: alice{}}), model(t, nil))
+	_, port, err := net.SplitHostPort(host)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if tunnels.Load() == 0 {
-		t.Error("the proxy was not asked")
+	through := &tunnel{to: host}
+	proxy := httptest.NewServer(through)
+	t.Cleanup(proxy.Close)
+	for except, want := range map[string]bool{
+		"": true, "other.example.com": true, "example.com": false,
+	} {
+		through.opened.Store(0)
+		child := exec.Command(os.Args[0], "-test.run=^TestProxiesComeFromTheEnvironment$", "-test.count=1")
+		child.Env = append(os.Environ(), proxyChild+"=registry.example.com:"+port+"/team/chat:v1 "+a.file,
+			"HTTPS_PROXY="+proxy.URL, "https_proxy=", "NO_PROXY="+except, "no_proxy=")
+		if out, err := child.CombinedOutput(); err != nil {
+			t.Errorf("NO_PROXY=%s: %v: %s", except, err, out)
+		}
+		if through.opened.Load() > 0 != want {
+			t.Errorf("NO_PROXY=%s: the proxy was asked %d times", except, through.opened.Load())
+		}
+	}
+	if through.heard.Load() > 0 {
+		t.Error("the proxy was sent credentials")
 	}
 }

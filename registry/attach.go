@@ -172,14 +172,7 @@ func pause(ctx context.Context, try int) error {
 	if try < 2 { // the first reading, and the first reading back
 		return ctx.Err()
 	}
-	timer := time.NewTimer(rand.N(mergePause * time.Duration(try-1)))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
+	return sleep(ctx, rand.N(mergePause*time.Duration(try-1)))
 }
 
 // fallbackIndex reads the index under the fallback tag; where there is none it is empty.

@@ -239,12 +239,7 @@ func (c *copier) canonical(ctx context.Context, raw []byte, to Ref) (Copied, err
 	if err := c.blobs(ctx, m); err != nil {
 		return Copied{}, doing(err, "copy to %s", to)
 	}
-	config := Descriptor{Digest: sumOf(canonical.Config), Size: int64(len(canonical.Config))}
-	if err := c.to.pushBlob(ctx, config, opener(canonical.Config), newMeter(nil)); err != nil {
-		return Copied{}, doing(err, "copy to %s", to)
-	}
-	d := Descriptor{ocispec.MediaTypeImageManifest, canonical.ID, int64(len(canonical.Manifest))}
-	if _, err := c.to.store.putManifest(ctx, canonical.Manifest, d, ""); err != nil {
+	if err := c.to.putCanonical(ctx, canonical); err != nil {
 		return Copied{}, doing(err, "copy to %s", to)
 	}
 	c.copied.Left = append(c.copied.Left, "all evidence: it is on another manifest")

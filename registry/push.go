@@ -123,12 +123,17 @@ func (r *Repo) push(ctx context.Context, c *manifest.Canonical, src Source, sent
 	if err := work.Wait(); err != nil {
 		return err
 	}
+	return r.putCanonical(ctx, c)
+}
+
+// putCanonical stores what names the layers, once they are there.
+func (r *Repo) putCanonical(ctx context.Context, c *manifest.Canonical) error {
 	config := Descriptor{Digest: sumOf(c.Config), Size: int64(len(c.Config))}
 	if err := r.pushBlob(ctx, config, opener(c.Config), newMeter(nil)); err != nil {
 		return doing(err, "push config")
 	}
 	d := Descriptor{ocispec.MediaTypeImageManifest, c.ID, int64(len(c.Manifest))}
-	_, err = r.store.putManifest(ctx, c.Manifest, d, "")
+	_, err := r.store.putManifest(ctx, c.Manifest, d, "")
 	return doing(err, "push manifest")
 }
 

@@ -115,7 +115,7 @@ func TestKeylessServerIsSlow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			eachStep(t, func(t *testing.T, w *world, s sigstore.Server, n int) {
 				w.proxies[s].Set(lab.Rule{Fault: named(t, name), At: n, On: true})
-				w.failed(w.sign(w.model, "--timeout", "3s"), steps[s].says, `"`+w.URL(s), "no answer within 3s")
+				w.failed(w.sign(w.model, "--timeout", "8s"), steps[s].says, `"`+w.URL(s), "no answer within 8s")
 				w.mustSign()
 			})
 		})

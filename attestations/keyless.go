@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"time"
 
@@ -119,17 +120,33 @@ func (p *proof) seen(at time.Time, logged bool) {
 // addresses of timestamp authorities; of these, one party may have several. keys is what the signature verifies with
 // besides s.
 func (p *proof) hear(entity *bundle.Bundle, s *trust.Sigstore, keys root.TrustedMaterialCollection) {
+	entries, err := entity.TlogEntries()
+	if err != nil {
+		return // nothing was proven by them
+	}
 	for _, w := range s.Witnesses() {
 		alone := append(root.TrustedMaterialCollection{w.Material()}, keys...)
-		logged, err := verify.VerifyTlogEntry(entity, alone, 1, true)
-		if err == nil {
-			p.logs = append(p.logs, w.Name())
+		timed := false
+		if slices.ContainsFunc(entries, func(e *tlog.Entry) bool { return logged(e, w.Material()) }) {
+			at, err := verify.VerifyTlogEntry(entity, alone, 1, true)
+			if err == nil {
+				p.logs = append(p.logs, w.Name())
+				timed = len(at) > 0
+			}
 		}
-		stamped, _, stampErr := verify.VerifySignedTimestamp(entity, alone)
-		if err == nil && len(logged) > 0 || stampErr == nil && len(stamped) > 0 {
+		if !timed {
+			stamped, _, err := verify.VerifySignedTimestamp(entity, alone)
+			timed = err == nil && len(stamped) > 0
+		}
+		if timed {
 			p.clocks = append(p.clocks, w.Name())
 		}
 	}
+}
+
+// logged reports whether e claims to be in one of material's logs.
+func logged(e *tlog.Entry, material root.TrustedMaterial) bool {
+	return material.RekorLogs()[hex.EncodeToString([]byte(e.LogKeyID()))] != nil
 }
 
 // failedStep finds which step of a keyless verification refuses, by taking them one after another: sigstore-go returns
@@ -190,7 +207,7 @@ func logReason(entity *bundle.Bundle, leaf *x509.Certificate, material root.Trus
 	}
 	reason := policy.LogUntrusted
 	for _, e := range entries {
-		if material.RekorLogs()[hex.EncodeToString([]byte(e.LogKeyID()))] == nil {
+		if !logged(e, material) {
 			continue
 		}
 		reason = policy.LogInvalid

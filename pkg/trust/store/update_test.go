@@ -204,6 +204,24 @@ func TestUpdateBeginsWithTheRightAnchor(t *testing.T) {
 	}
 }
 
+// cut is a network that leads nowhere.
+type cut struct{}
+
+var errCut = errors.New("cut")
+
+func (cut) RoundTrip(*http.Request) (*http.Response, error) { return nil, errCut }
+
+// TestUpdateKnowsTheTwoInstances begins with the root.json that comes with the program: the first request is for the next.
+func TestUpdateKnowsTheTwoInstances(t *testing.T) {
+	for _, mirror := range []string{"", PublicGood, Staging} {
+		s, _ := newStore(t)
+		_, err := s.Update(t.Context(), UpdateOptions{Mirror: mirror, Transport: cut{}})
+		if !errors.Is(err, errCut) || !strings.Contains(err.Error(), ".root.json") {
+			t.Errorf("%q: %v", mirror, err)
+		}
+	}
+}
+
 func TestUpdateEndsWithItsContext(t *testing.T) {
 	r := newRepository(t)
 	r.Publish(trustedRoot(t, "one.test"))

@@ -48,24 +48,68 @@ func signedModel(t *testing.T) {
 	mustRun(t, "push", "chat", "oci:layout:v1")
 }
 
-// watchDials has every connection that the process begins counted, announced and refused.
-func watchDials(t *testing.T, announce func()) *atomic.Int32 {
+// dialWatch notices connections: those of the default transport and questions for a name's address, which it refuses, and
+// those to a listener of its own, which it ends.
+type dialWatch struct {
+	dials    atomic.Int32
+	address  string                             // of the listener
+	announce atomic.Pointer[context.CancelFunc] // called for each connection
+}
+
+func watchDials(t *testing.T) *dialWatch {
 	t.Helper()
-	var dials atomic.Int32
-	before := http.DefaultTransport
-	http.DefaultTransport = &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
-		dials.Add(1)
-		announce()
+	w := &dialWatch{}
+	refuse := func(context.Context, string, string) (net.Conn, error) {
+		w.begun()
 		return nil, errors.New("this test has no network")
-	}}
-	t.Cleanup(func() { http.DefaultTransport = before })
-	return &dials
+	}
+	transport, resolver := http.DefaultTransport, net.DefaultResolver
+	http.DefaultTransport, net.DefaultResolver = &http.Transport{DialContext: refuse}, &net.Resolver{PreferGo: true, Dial: refuse}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		http.DefaultTransport, net.DefaultResolver = transport, resolver
+		_ = l.Close()
+	})
+	w.address = l.Addr().String()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			w.begun()
+			_ = c.Close()
+		}
+	}()
+	return w
+}
+
+func (w *dialWatch) begun() {
+	w.dials.Add(1)
+	if announce := w.announce.Load(); announce != nil {
+		(*announce)()
+	}
+}
+
+// count returns how many connections were begun since it was last called. Those to the listener arrive in order: when one
+// that begins now is there, all are.
+func (w *dialWatch) count(t *testing.T) int {
+	t.Helper()
+	c, err := net.Dial("tcp", w.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = c.Read(make([]byte, 1)) // until the listener ends it
+	_ = c.Close()
+	return int(w.dials.Swap(0)) - 1
 }
 
 func TestOfflineNeverDials(t *testing.T) {
 	signedModel(t)
-	onDial := func() {}
-	dials := watchDials(t, func() { onDial() })
+	watch := watchDials(t)
 	for _, c := range []struct {
 		code int
 		args string
@@ -73,7 +117,7 @@ func TestOfflineNeverDials(t *testing.T) {
 		{exitDone, "verify ./chat --public-key trainer.pub --offline"},
 		{exitDone, "verify oci:layout:v1 --public-key trainer.pub --offline"},
 		{exitUnknown, "verify registry.test/chat:v1 --public-key trainer.pub --offline"},
-		{exitUnknown, "verify 127.0.0.1:1/chat:v1 --public-key trainer.pub --offline"},
+		{exitUnknown, "verify LISTENER/chat:v1 --public-key trainer.pub --offline"},
 		{exitDone, "pull oci:layout:v1 pulled --public-key trainer.pub --offline"},
 		{exitUnknown, "pull registry.test/chat:v1 other --public-key trainer.pub --offline"},
 		{exitDone, "inspect ./chat --public-key trainer.pub --offline"},
@@ -91,19 +135,21 @@ func TestOfflineNeverDials(t *testing.T) {
 		{exitDone, "digest ./chat"},
 		{exitDone, "sign ./chat --private-key trainer.key"},
 	} {
-		if code, out, errs := hallmark(t, strings.Fields(c.args)...); code != c.code {
+		if code, out, errs := hallmark(t, strings.Fields(strings.ReplaceAll(c.args, "LISTENER", watch.address))...); code != c.code {
 			t.Errorf("hallmark %s: exit code %d, want %d\n%s%s", c.args, code, c.code, out, errs)
 		}
-		if n := dials.Swap(0); n != 0 {
+		if n := watch.count(t); n != 0 {
 			t.Errorf("hallmark %s: %d connections were begun", c.args, n)
 		}
 	}
 	// The same steps with the network allowed do dial: the watch sees them. They end there, to spare the tries that follow.
-	for _, args := range []string{"verify 127.0.0.1:1/chat:v1 --public-key trainer.pub", "inspect 127.0.0.1:1/chat:v1", "trust update"} {
+	for _, args := range []string{
+		"verify LISTENER/chat:v1 --public-key trainer.pub", "verify registry.test/chat:v1 --public-key trainer.pub", "inspect LISTENER/chat:v1", "trust update",
+	} {
 		ctx, cancel := context.WithCancel(t.Context())
-		onDial = cancel
-		code := run(ctx, strings.Fields(args), streams{in: strings.NewReader(""), out: io.Discard, err: io.Discard})
-		if cancel(); code == exitDone || dials.Swap(0) == 0 {
+		watch.announce.Store(&cancel)
+		code := run(ctx, strings.Fields(strings.ReplaceAll(args, "LISTENER", watch.address)), streams{in: strings.NewReader(""), out: io.Discard, err: io.Discard})
+		if cancel(); code == exitDone || watch.count(t) == 0 {
 			t.Errorf("hallmark %s: exit code %d and no connection was begun", args, code)
 		}
 	}

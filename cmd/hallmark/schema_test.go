@@ -101,6 +101,9 @@ func TestOutputFitsItsSchema(t *testing.T) {
 		{exitDone, "digest chat --hash blake3 --shards"},
 		{exitDone, "sign chat --private-key trainer.key --ignore-paths notes.txt"},
 		{exitDone, "digest chat"},
+		{exitUnknown, "sign chat nowhere --private-key trainer.key --ignore-paths notes.txt"},
+		{exitDone, "digest chat --output digests.json"},
+		{exitDone, "sign --digests digests.json --ignore-paths notes.txt --private-key trainer.key"},
 		{exitDone, "push chat oci:layout:v2"},
 		{exitDone, "push chat oci:layout"},
 		{exitDone, "sign oci:layout:v2 --private-key trainer.key --kind dataset"},
@@ -120,7 +123,13 @@ func TestOutputFitsItsSchema(t *testing.T) {
 			t.Errorf("hallmark %s: exit code %d, want %d\n%s%s", c.args, code, c.code, out, errs)
 			continue
 		}
-		check(t, all, seen, out)
+		for object := json.NewDecoder(strings.NewReader(out)); object.More(); {
+			var raw json.RawMessage
+			if err := object.Decode(&raw); err != nil {
+				t.Fatalf("hallmark %s: %v\n%s", c.args, err, out)
+			}
+			check(t, all, seen, string(raw))
+		}
 		for line := range strings.Lines(errs) {
 			if strings.HasPrefix(line, "{") {
 				check(t, all, seen, line)

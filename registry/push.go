@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -102,6 +103,15 @@ func (r *Repo) push(ctx context.Context, c *manifest.Canonical, src Source, sent
 	for _, l := range layers {
 		m.total += l.Size
 	}
+	if r.hasCanonical(ctx, c) {
+		for _, l := range layers {
+			g := m.layer(l.Name, Descriptor{l.MediaType, l.Digest.String(), l.Size})
+			g.is(EventStart)
+			g.is(EventSkip)
+			g.finish()
+		}
+		return nil
+	}
 	work, inner := errgroup.WithContext(ctx)
 	work.SetLimit(workers)
 	for _, l := range layers {
@@ -124,6 +134,17 @@ func (r *Repo) push(ctx context.Context, c *manifest.Canonical, src Source, sent
 		return err
 	}
 	return r.putCanonical(ctx, c)
+}
+
+// hasCanonical reports whether a registry has the artifact already, with one request instead of one for each layer: the
+// manifest comes last, and a registry keeps what its manifests name. A layout's files are looked at one by one, since
+// anybody may have removed one. Whatever goes wrong here shows again where it matters.
+func (r *Repo) hasCanonical(ctx context.Context, c *manifest.Canonical) bool {
+	if _, ok := r.store.(*remote); !ok {
+		return false
+	}
+	raw, _, err := r.store.manifest(ctx, c.ID)
+	return err == nil && bytes.Equal(raw, c.Manifest)
 }
 
 // putCanonical stores what names the layers, once they are there.

@@ -75,6 +75,31 @@ func TestPushCompletesWhatWasInterrupted(t *testing.T) {
 	goleak.VerifyNone(t, before)
 }
 
+// TestPushAsksForTheManifestFirst: what a registry has as a whole is not asked for blob by blob.
+func TestPushAsksForTheManifestFirst(t *testing.T) {
+	l, ref := emptyLine(t, lab.Options{})
+	dir := model(t, weights(8, 1000))
+	c := canonical(t, dir)
+	push := func() (skipped int, asked string) {
+		l.saw = nil
+		_, err := open(t, ref, Options{}).Push(context.Background(), c, Files{dir}, PushOptions{Events: func(e Event) {
+			if e.Kind == EventSkip {
+				skipped++
+			}
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return skipped, strings.Join(l.saw, "\n")
+	}
+	if skipped, asked := push(); skipped != 0 || strings.Count(asked, "HEAD") < 8 {
+		t.Errorf("first push skipped %d layers:\n%s", skipped, asked)
+	}
+	if skipped, asked := push(); skipped != 8 || strings.Contains(asked, "/blobs/") || !strings.Contains(asked, c.ID) {
+		t.Errorf("second push skipped %d layers:\n%s", skipped, asked)
+	}
+}
+
 func TestPushBeginsBrokenUploadsAgain(t *testing.T) {
 	dir := model(t, weights(2, 3<<20))
 	c := canonical(t, dir)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -39,7 +40,17 @@ type Claim struct {
 
 // predicates are how each type is decoded. Where the specification closes the object, unknown members are refused.
 var predicates = map[string]func(raw []byte) (Predicate, error){
-	PredicateProvenance: decoder[Provenance](),
+	PredicateProvenance:      decoder[Provenance](),
+	PredicateIngestion:       decoder[Ingestion](),
+	PredicateTestResult:      decoder[TestResult](),
+	PredicateVulnerabilities: decoder[Vulnerabilities](),
+	PredicateBOM:             decoder[BOM](),
+	PredicateRelease:         decoder[Release](),
+	PredicateVSA:             decoder[VSA](),
+	PredicateSVR:             decoder[SVR](),
+	PredicateApproval:        decoder[Approval](json.RejectUnknownMembers(true)),
+	PredicateRevocations:     decoder[Revocations](json.RejectUnknownMembers(true)),
+	PredicateDeployment:      decoder[Deployment](json.RejectUnknownMembers(true)),
 }
 
 // PredicateTypes returns the predicate types that can be stated, in alphabetical order.
@@ -107,6 +118,9 @@ func NewStatement(on Artifact, p Predicate) (Statement, error) {
 	fail := func(err error) (Statement, error) {
 		return Statement{}, fmt.Errorf("make statement %s: %w", p.PredicateType(), err)
 	}
+	if _, list := p.(Revocations); list {
+		return fail(errors.New("it is about no artifact: NewRevocations makes it"))
+	}
 	if _, err := ParseKind(string(on.Kind)); err != nil {
 		return fail(err)
 	}
@@ -145,6 +159,9 @@ func checkClaim(on Artifact, p Predicate) error {
 			return fmt.Errorf("subject's name: %w", err)
 		}
 	}
+	if strings.HasPrefix(p.PredicateType(), namespace) && on.Kind == "" {
+		return errors.New("the subject's kind is not stated")
+	}
 	if bound, ok := p.(artifactBound); ok {
 		return bound.checkOn(on)
 	}
@@ -166,6 +183,12 @@ func ParseStatement(payload []byte) (Claim, error) {
 	p, err := DecodePredicate(st.PredicateType, st.Predicate)
 	if err != nil {
 		return Claim{}, err
+	}
+	if list, ok := p.(Revocations); ok {
+		if err := list.checkSubjects(st.Subject); err != nil {
+			return Claim{}, fmt.Errorf("statement %s: %w", st.PredicateType, err)
+		}
+		return Claim{Predicate: p}, nil
 	}
 	on, err := readSubject(st.Subject)
 	if err != nil {
@@ -246,8 +269,8 @@ var strictly = json.WithUnmarshalers(json.JoinUnmarshalers(
 		*t, err = time.Parse(time.RFC3339Nano, s)
 		return err
 	}),
-	json.UnmarshalFromFunc(func(d *jsontext.Decoder, _ any) error {
-		if d.PeekKind() == 'n' {
+	json.UnmarshalFromFunc(func(d *jsontext.Decoder, into any) error {
+		if _, may := into.(**ResolvedFrom); d.PeekKind() == 'n' && !may {
 			return errors.New("null where a value belongs")
 		}
 		return errors.ErrUnsupported

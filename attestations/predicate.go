@@ -32,7 +32,8 @@ type Artifact struct {
 }
 
 // Claim is a statement that was read: a predicate and the artifact that it is about. The revocation list is about no
-// single artifact; there On is zero.
+// single artifact; there On is zero. A Claim is as good as what it was read from: ReadClaim's was signed by the
+// Attestation's signer, ParseStatement's by nobody.
 type Claim struct {
 	On        Artifact
 	Predicate Predicate

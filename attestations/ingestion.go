@@ -123,15 +123,19 @@ func (Ingestion) PredicateType() string { return PredicateIngestion }
 // Check returns why n cannot be stated or believed: something required is missing, or a check failed, which is a reason
 // to refuse an artifact and not to state that it came in.
 func (n Ingestion) Check() error {
-	for what, uri := range map[string]string{"ingestor.id": n.Ingestor.ID, "ingestionPlatform.id": n.Platform.ID,
-		"upstream.registry": n.Upstream.Registry, "ingestion.path": n.Event.Path} {
-		if err := checkURI(uri); err != nil {
-			return fmt.Errorf("%s: %w", what, err)
-		}
-	}
-	for what, name := range map[string]string{"upstream.name": n.Upstream.Name, "upstream.version": n.Upstream.Version} {
-		if err := checkName(name); err != nil {
-			return fmt.Errorf("%s: %w", what, err)
+	for _, f := range []struct {
+		what, value string
+		check       func(string) error
+	}{
+		{"ingestor.id", n.Ingestor.ID, checkURI},
+		{"ingestionPlatform.id", n.Platform.ID, checkURI},
+		{"upstream.registry", n.Upstream.Registry, checkURI},
+		{"upstream.name", n.Upstream.Name, checkName},
+		{"upstream.version", n.Upstream.Version, checkName},
+		{"ingestion.path", n.Event.Path, checkURI},
+	} {
+		if err := f.check(f.value); err != nil {
+			return fmt.Errorf("%s: %w", f.what, err)
 		}
 	}
 	if n.Upstream.Digest != nil {

@@ -53,13 +53,6 @@ type Metadata struct {
 	FinishedOn   time.Time `json:"finishedOn"` // not before StartedOn
 }
 
-// The annotations of a dependency. Role and class decide; in-toto leaves annotations to producer and consumer.
-const (
-	annotationRole  = "io.github.hallmark-project.role"
-	annotationClass = "io.github.hallmark-project.digest-class"
-	annotationDirty = "io.github.hallmark-project.dirty"
-)
-
 // Dependency is one input of a build.
 type Dependency struct {
 	Name   string // unique within the statement
@@ -69,7 +62,8 @@ type Dependency struct {
 	Dirty  bool   // a working tree that differed from the commit that Digest names
 }
 
-// descriptor is a dependency as in-toto writes it.
+// descriptor is a dependency as in-toto writes it. Its annotations are what producer and consumer agree on; role and class
+// decide here.
 type descriptor struct {
 	Name        string            `json:"name"`
 	URI         string            `json:"uri"`

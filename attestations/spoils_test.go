@@ -68,7 +68,7 @@ var spoils = map[string][]spoiled{
 		{"a value that is not text", `"0.712"`, `0.712`, both},
 		{"a number nobody keeps", `1172`, `9007199254740993`, both},
 		{"more beside a metric", `"name":"accuracy"`, `"name":"accuracy","stderr":"0.1"`, both},
-		{"an unknown activity", `"activity":"evaluation"`, `"activity":"prayer"`, both},
+		{"an unknown activity", `"activity":"evaluation"`, `"activity":"look"`, both},
 		{"no time", `"finishedOn":"2026-11-20T15:33:00Z",`, ``, both},
 		{"a commit as dataset", `"class":"artifact"`, `"class":"gitCommit"`, both},
 	},

@@ -7,11 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sigstore/sigstore-go/pkg/bundle"
-	"github.com/sigstore/sigstore-go/pkg/root"
-	"github.com/sigstore/sigstore-go/pkg/verify"
-	"github.com/sigstore/sigstore/pkg/signature"
-
 	"github.com/hallmark-project/hallmark/pkg/hashing"
 	"github.com/hallmark-project/hallmark/pkg/policy"
 	"github.com/hallmark-project/hallmark/pkg/trust"
@@ -64,7 +59,7 @@ func OpenBlob(b Bundle, file hashing.Sum, roots trust.Roots) (*SignedBlob, error
 	}
 	s.name = w.name()
 	if w.Material.PublicKey != nil {
-		s.proof, err = proveKey(b, w, file, roots)
+		s.proof, err = proveKey(w, file, roots)
 		return s.orRefused(err)
 	}
 	leaf, err := w.leaf()
@@ -145,7 +140,7 @@ func (w *wire) leaf() ([]byte, error) {
 }
 
 // proveKey checks a bundle that was signed with a key, and what logs and timestamp authorities in roots say of it.
-func proveKey(b Bundle, w *wire, file hashing.Sum, roots trust.Roots) (proof, error) {
+func proveKey(w *wire, file hashing.Sum, roots trust.Roots) (proof, error) {
 	k, err := w.keyThat(roots, func(k crypto.PublicKey) bool {
 		if w.Message != nil {
 			return verifyDigest(k, file, w.Message.Signature)
@@ -156,45 +151,7 @@ func proveKey(b Bundle, w *wire, file hashing.Sum, roots trust.Roots) (proof, er
 		return proof{}, err
 	}
 	p := proof{signer: trust.Signer{Method: trust.MethodKey, Key: k.Fingerprint()}}
-	if roots.Sigstore == nil || (len(w.Material.LogEntries) == 0 && w.Material.Timestamps == nil) {
-		return p, nil
-	}
-	entity, err := decodeEntity(b, w)
-	if err != nil {
-		return proof{}, err
-	}
-	return p, p.observe(entity, k, roots.Sigstore)
-}
-
-// observe takes the log entries and timestamps of a key's bundle into p. All entries must hold: one that does not was
-// made for something else.
-func (p *proof) observe(entity *bundle.Bundle, k trust.Key, s *trust.Sigstore) error {
-	verifier, err := signature.LoadDefaultVerifier(k.Public())
-	if err != nil {
-		return &OpenError{policy.Unsupported, err}
-	}
-	keys := root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) {
-		return root.NewExpiringKey(verifier, time.Time{}, time.Time{}), nil
-	})
-	material := root.TrustedMaterialCollection{s.Material(), keys}
-	if len(entity.GetVerificationMaterial().GetTlogEntries()) > 0 {
-		logged, err := verify.VerifyTlogEntry(entity, material, 1, true)
-		if err != nil {
-			return &OpenError{policy.LogInvalid, err}
-		}
-		for _, t := range logged {
-			p.seen(t.Time, true)
-		}
-	}
-	stamped, _, err := verify.VerifySignedTimestamp(entity, material)
-	if err != nil {
-		return &OpenError{policy.TimeMissing, err}
-	}
-	for _, t := range stamped {
-		p.seen(t.Time, false)
-	}
-	p.hear(entity, s, root.TrustedMaterialCollection{keys})
-	return nil
+	return p, p.witness(w, trust.Logged{Key: k.Public()}, roots)
 }
 
 // verifyDigest verifies a signature on a file of which the SHA-256 alone is known. A key that goes with another hash, or

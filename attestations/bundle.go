@@ -138,7 +138,13 @@ func (w *wire) checkEnvelope() error {
 	return nil
 }
 
-func (w *wire) signature() []byte { return w.Envelope.Signatures[0].Sig }
+// signature is what signs the envelope, or the file where there is none.
+func (w *wire) signature() []byte {
+	if w.Message != nil {
+		return w.Message.Signature
+	}
+	return w.Envelope.Signatures[0].Sig
+}
 
 // pae is DSSE's pre-authentication encoding: the bytes that were signed.
 func (w *wire) pae() []byte { return dsse.PAE(w.Envelope.PayloadType, w.Envelope.Payload) }

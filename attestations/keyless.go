@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
@@ -21,15 +20,6 @@ import (
 	"github.com/hallmark-project/hallmark/pkg/policy"
 	"github.com/hallmark-project/hallmark/pkg/trust"
 )
-
-// proof is what checking a signature established.
-type proof struct {
-	signer trust.Signer
-	time   time.Time // the earliest that somebody trusted vouches for; zero where nobody does
-	source string    // who that was: logged or timestamped
-	logs   []string  // the witnesses whose logs hold the signature
-	clocks []string  // the witnesses that vouch for a time of it
-}
 
 // proveKeyless leaves the verification to sigstore-go and holds it to all that a keyless signature needs: one log entry,
 // one certificate-transparency entry and one trusted time at least. Who signed is taken from the certificate only after
@@ -76,7 +66,7 @@ func proveKeyless(b Bundle, w *wire, leaf []byte, file *hashing.Sum, roots trust
 	if p.time.IsZero() {
 		return proof{}, refuse(policy.TimeMissing, "nobody trusted vouches for a time of signing")
 	}
-	p.hear(entity, roots.Sigstore, root.TrustedMaterialCollection{})
+	p.hear(entity, roots.Sigstore)
 	return p, nil
 }
 
@@ -105,37 +95,24 @@ func decodeEntity(b Bundle, w *wire) (*bundle.Bundle, error) {
 	return entity, nil
 }
 
-// seen takes note of a trusted time.
-func (p *proof) seen(at time.Time, logged bool) {
-	if !p.time.IsZero() && !at.Before(p.time) {
-		return
-	}
-	p.time, p.source = at, "timestamped"
-	if logged {
-		p.source = "logged"
-	}
-}
-
 // hear asks each witness of s alone what it says of a bundle that holds. sigstore-go counts the keys of logs and the
-// addresses of timestamp authorities; of these, one party may have several. keys is what the signature verifies with
-// besides s.
-func (p *proof) hear(entity *bundle.Bundle, s *trust.Sigstore, keys root.TrustedMaterialCollection) {
+// addresses of timestamp authorities; of these, one party may have several.
+func (p *proof) hear(entity *bundle.Bundle, s *trust.Sigstore) {
 	entries, err := entity.TlogEntries()
 	if err != nil {
 		return // nothing was proven by them
 	}
 	for _, w := range s.Witnesses() {
-		alone := append(root.TrustedMaterialCollection{w.Material()}, keys...)
 		timed := false
 		if slices.ContainsFunc(entries, func(e *tlog.Entry) bool { return logged(e, w.Material()) }) {
-			at, err := verify.VerifyTlogEntry(entity, alone, 1, true)
+			at, err := verify.VerifyTlogEntry(entity, w.Material(), 1, true)
 			if err == nil {
 				p.logs = append(p.logs, w.Name())
 				timed = len(at) > 0
 			}
 		}
 		if !timed {
-			stamped, _, err := verify.VerifySignedTimestamp(entity, alone)
+			stamped, _, err := verify.VerifySignedTimestamp(entity, w.Material())
 			timed = err == nil && len(stamped) > 0
 		}
 		if timed {

@@ -1,6 +1,7 @@
 package attestations
 
 import (
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -39,6 +40,7 @@ func ParseKind(s string) (Kind, error) {
 const (
 	annotationID   = "io.github.hallmark-project.artifact-id"
 	annotationKind = "io.github.hallmark-project.kind"
+	annotationTime = "io.github.hallmark-project.not-before"
 )
 
 type omsStatement struct {
@@ -88,6 +90,11 @@ func (b *byteCount) UnmarshalJSON(raw []byte) error {
 // NewSignature returns the OMS v1.0 statement on m (OMS §6.6), with the artifact ID and the kind as annotations of its
 // first resource. It errs where m has no ID and where OMS would list no resource: an artifact of empty files in shards.
 func NewSignature(m *manifest.Manifest, kind Kind) (Statement, error) {
+	return newSignature(m, kind, nil)
+}
+
+// newSignature is NewSignature with an RFC 3161 response on the artifact ID as one more annotation, unless that is nil.
+func newSignature(m *manifest.Manifest, kind Kind, stamp []byte) (Statement, error) {
 	if _, err := ParseKind(string(kind)); err != nil {
 		return Statement{}, err
 	}
@@ -103,6 +110,9 @@ func NewSignature(m *manifest.Manifest, kind Kind) (Statement, error) {
 		resources[i] = omsResource{Name: r.Name, Digest: hex.EncodeToString(r.Digest), Algorithm: string(r.Algorithm)}
 	}
 	resources[0].Annotations = map[string]string{annotationID: id, annotationKind: string(kind)}
+	if stamp != nil {
+		resources[0].Annotations[annotationTime] = base64.StdEncoding.EncodeToString(stamp)
+	}
 	s := m.Serialization
 	method, algorithm := string(s.Method), string(s.Algorithm)
 	predicate := struct {
@@ -136,6 +146,7 @@ type Signature struct {
 	Resources     []manifest.Resource    // files or shards, in the order that was signed
 	ArtifactID    string                 // what the signer wrote; empty in a foreign bundle. It can only cause a no
 	Kind          Kind                   // what the signer wrote; empty in a foreign bundle
+	Stamp         []byte                 // RFC 3161 response on ArtifactID, signed along; empty: none. See NotBefore
 	Notes         []string               // deviations from OMS v1.0 that are no reason to refuse
 }
 
@@ -273,7 +284,8 @@ func (s *Signature) readAnnotations(raw jsontext.Value) error {
 	if len(raw) == 0 || json.Unmarshal(raw, &annotations) != nil {
 		return nil
 	}
-	for key, into := range map[string]*string{annotationID: &s.ArtifactID, annotationKind: (*string)(&s.Kind)} {
+	var stamp string
+	for key, into := range map[string]*string{annotationID: &s.ArtifactID, annotationKind: (*string)(&s.Kind), annotationTime: &stamp} {
 		v, ok := annotations[key]
 		if !ok {
 			continue
@@ -286,6 +298,10 @@ func (s *Signature) readAnnotations(raw jsontext.Value) error {
 		if _, err := hashing.ParseSum(s.ArtifactID); err != nil {
 			return fmt.Errorf("annotation %s: %w", annotationID, err)
 		}
+	}
+	var err error
+	if s.Stamp, err = base64.StdEncoding.DecodeString(stamp); err != nil {
+		return fmt.Errorf("annotation %s: %w", annotationTime, err)
 	}
 	if s.Kind != "" {
 		if _, err := ParseKind(string(s.Kind)); err != nil {

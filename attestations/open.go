@@ -46,8 +46,8 @@ func (a *Attestation) Time() (t time.Time, source string, ok bool) {
 	return a.time, a.source, !a.time.IsZero()
 }
 
-// Logs names the distinct witnesses (trust.Witness) whose transparency logs hold the signature. It is empty for what was
-// not signed keyless.
+// Logs names the distinct witnesses (trust.Witness) whose transparency logs hold the signature. Signatures by keys and
+// certificates may be in none.
 func (a *Attestation) Logs() []string { return a.logs }
 
 // Clocks names the distinct witnesses that vouch for a time of signing, with a log or a timestamp authority.
@@ -72,8 +72,9 @@ func refuse(reason policy.Reason, format string, args ...any) error {
 }
 
 // Open checks b's signature against roots and returns what it states. It checks the envelope, the payload type, the
-// statement's type, the signature, and for certificates the chain at the trusted time (without one, at roots' present);
-// for keyless bundles also the certificate-transparency and transparency-log entries and a trusted time. Every error is
+// statement's type, the signature, and for certificates the chain at the trusted time (without one, at roots' present).
+// What a bundle by a key or a chain brings of timestamps and log entries is checked where roots hold a Sigstore trusted
+// root, must then hold, and is left alone otherwise; for keyless bundles also the certificate-transparency and transparency-log entries and a trusted time. Every error is
 // an *OpenError. Open never dials.
 func Open(b Bundle, roots trust.Roots) (*Attestation, error) {
 	w, err := b.parse()
@@ -108,7 +109,7 @@ func (a *Attestation) openKey(w *wire, roots trust.Roots) error {
 		return err
 	}
 	a.signer = trust.Signer{Method: trust.MethodKey, Key: k.Fingerprint()}
-	return nil
+	return a.witness(w, trust.Logged{Key: k.Public()}, roots)
 }
 
 // keyThat returns the first of roots' keys that the bundle's hint allows and that verifies.
@@ -139,13 +140,21 @@ func (w *wire) keyThat(roots trust.Roots, verifies func(crypto.PublicKey) bool) 
 	return trust.Key{}, refuse(policy.BadSignature, "signature does not verify with the key that it names")
 }
 
-// openChain verifies OMS's certificate method: a chain to a trusted authority, judged at the present.
+// openChain verifies OMS's certificate method: a chain to a trusted authority, judged at the trusted time, so that a
+// signature outlives its certificate, and at the present where there is none.
 func (a *Attestation) openChain(w *wire, roots trust.Roots) error {
 	leaf, rest, err := w.chain()
 	if err != nil {
 		return &OpenError{policy.BundleMalformed, err}
 	}
-	signer, err := roots.VerifyChain(leaf, rest, roots.Time())
+	if err := a.witness(w, trust.Logged{Leaf: leaf}, roots); err != nil {
+		return err
+	}
+	at := roots.Time()
+	if !a.time.IsZero() {
+		at = a.time
+	}
+	signer, err := roots.VerifyChain(leaf, rest, at)
 	switch {
 	case errors.Is(err, trust.ErrNobody):
 		return refuse(policy.UntrustedSigner, "signed with a certificate of %q, and no certificate authority is trusted", trust.CertificateSubject(leaf))

@@ -40,14 +40,28 @@ type Signed struct {
 	ForCosign Bundle       // the statement on the artifact ID that cosign looks for; never counted here
 }
 
+// stamper is a signer that knows a timestamp authority.
+type stamper interface {
+	// Stamp returns an RFC 3161 response on message, and nothing without an error where no authority is known. What is
+	// signed with the response inside was not signed before it: nobody could have known it.
+	Stamp(ctx context.Context, message []byte) ([]byte, error)
+}
+
 // SignArtifact makes the two bundles that a signed artifact has: the signature, and what cosign's users look for. Either
-// both are returned, each opened as Sign does it, or none.
+// both are returned, each opened as Sign does it, or none. Where by knows a timestamp authority, the signature holds a
+// timestamp on the artifact ID that was got first, beside the one that is on it: its time is then known from both sides.
 func SignArtifact(ctx context.Context, m *manifest.Manifest, kind Kind, by signer.Signer) (Signed, error) {
 	id, err := m.ID()
 	if err != nil {
 		return Signed{}, err
 	}
-	statement, err := NewSignature(m, kind)
+	var before []byte
+	if s, ok := by.(stamper); ok {
+		if before, err = s.Stamp(ctx, []byte(id)); err != nil {
+			return Signed{}, fmt.Errorf("sign statement: %w", err)
+		}
+	}
+	statement, err := newSignature(m, kind, before)
 	if err != nil {
 		return Signed{}, err
 	}

@@ -134,6 +134,14 @@ func open(item Item, roots trust.Roots, facts *policy.Facts) (policy.Evidence, *
 		return e, nil
 	}
 	e.Kind = string(s.Kind)
+	t, ok, err := s.NotBefore(roots)
+	if err != nil {
+		e.Findings = []policy.Finding{finding(err)}
+		return e, nil
+	}
+	if ok {
+		e.NotBefore = &t
+	}
 	for _, n := range s.Notes {
 		facts.Notes = append(facts.Notes, item.Where+": "+n)
 	}

@@ -16,9 +16,12 @@ type Policy struct {
 	AllowUnsigned  bool             // files beside the signed ones do not matter (OMS §8.5)
 	AllowUncovered bool             // files that the signature leaves out on purpose do not matter
 
+	// RequireLog has a signature count only if a trusted transparency log has it, however it was made.
+	RequireLog bool
+
 	// LogThreshold is how many distinct parties must have logged a signature, TimeThreshold how many must vouch for a time
 	// of it. 0 and 1: one, for keyless signatures, which opening them asks already, and none for others. Above 1 every
-	// signature is held to it, so one by a key or certificate, which nobody logged, does not count.
+	// signature is held to it, so one by a key or certificate must have been logged and timestamped too.
 	LogThreshold  int
 	TimeThreshold int
 }
@@ -43,7 +46,7 @@ func (p Policy) Validate() error {
 func (p Policy) String() string {
 	names := make([]string, len(p.Signers))
 	for i, s := range p.Signers {
-		names[i] = s.String()
+		names[i] = s.String() + s.Window.String()
 	}
 	words := "signed by " + strings.Join(names, " or ")
 	if p.LogThreshold > 1 {
@@ -54,6 +57,9 @@ func (p Policy) String() string {
 	}
 	if p.AllowUnsigned {
 		words += "; unsigned files ignored"
+	}
+	if p.RequireLog {
+		words += "; in a transparency log"
 	}
 	return words
 }
@@ -67,6 +73,7 @@ func Decide(p Policy, f Facts, now time.Time) Decision {
 		d.Checks = []Check{failed("policy", err.Error(), Finding{Code: PolicyUnusable, Detail: err.Error()})}
 		return d
 	}
+	judge(p, d.Evidence)
 	count(p, d.Evidence)
 	d.Artifact.Kind = kind(d.Evidence)
 	d.Checks = []Check{checkFiles(p, f, d.Evidence), checkSignature(p, d.Evidence, f.Problems)}
@@ -95,29 +102,6 @@ func (p Policy) Trusts(s trust.Signer) bool {
 }
 
 func trusted(p Policy, e *Evidence) bool { return e.Signer != nil && p.Trusts(*e.Signer) }
-
-// Accepts reports whether a signature like e counts for p, if it holds for the files: by one of p's signers, logged and
-// timed by as many as p asks.
-func (p Policy) Accepts(e Evidence) bool { return trusted(p, &e) && len(p.missed(&e)) == 0 }
-
-// missed is what e lacks of p's thresholds.
-func (p Policy) missed(e *Evidence) []Finding {
-	var out []Finding
-	for _, t := range []struct {
-		code Reason
-		need int
-		by   []string
-		verb string
-	}{{LogThreshold, p.LogThreshold, e.LoggedBy, "logged"}, {TimeThreshold, p.TimeThreshold, e.TimedBy, "timed"}} {
-		if have := distinct(t.by); t.need > 1 && have < t.need {
-			out = append(out, Finding{Code: t.code, Where: e.Where, Detail: fmt.Sprintf("%s by %d of %d distinct parties", t.verb, have, t.need)})
-		}
-	}
-	return out
-}
-
-// distinct counts the names in a list, each once.
-func distinct(names []string) int { return len(slices.Compact(slices.Sorted(slices.Values(names)))) }
 
 // blocking drops from findings what p does not mind.
 func blocking(p Policy, findings []Finding) []Finding {
@@ -165,11 +149,11 @@ func checkSignature(p Policy, evidence []Evidence, problems []Finding) Check {
 		switch {
 		case e.Signer != nil && !e.Signature: // another statement: it neither helps nor harms
 		case e.Signer == nil, trusted(p, e) && len(e.Findings) > 0 && !e.Compared:
-			findings = append(findings, located(e)...)
+			findings = append(findings, located(e.Findings, e.Where)...)
 		case !trusted(p, e):
 			findings = append(findings, Finding{Code: UntrustedSigner, Where: e.Where, Got: e.Signer.String(), Detail: "signed by " + e.Signer.String()})
-		case len(p.missed(e)) > 0:
-			findings = append(findings, p.missed(e)...)
+		case len(p.Refuses(*e)) > 0:
+			findings = append(findings, located(p.Refuses(*e), e.Where)...)
 		default:
 			if who := e.describe(); !slices.Contains(signers, who) {
 				signers = append(signers, who)
@@ -189,14 +173,14 @@ func checkSignature(p Policy, evidence []Evidence, problems []Finding) Check {
 	return failed("signature", findings[0].Detail, findings...)
 }
 
-// located is e's findings with where they lie; an evidence that says nothing at all is malformed.
-func located(e *Evidence) []Finding {
-	if len(e.Findings) == 0 {
-		return []Finding{{Code: BundleMalformed, Where: e.Where, Detail: "did not open"}}
+// located is findings with where their evidence lies; evidence that says nothing at all is malformed.
+func located(findings []Finding, where string) []Finding {
+	if len(findings) == 0 {
+		return []Finding{{Code: BundleMalformed, Where: where, Detail: "did not open"}}
 	}
-	out := slices.Clone(e.Findings)
+	out := slices.Clone(findings)
 	for i := range out {
-		out[i].Where = e.Where
+		out[i].Where = where
 	}
 	return out
 }

@@ -215,11 +215,12 @@ func TestVerdictReadsWhatItWrites(t *testing.T) {
 
 func TestThresholdsCountDistinctParties(t *testing.T) {
 	keyless := trust.Signer{Method: trust.MethodKeyless, Subject: "ann", Issuer: "https://issuer.test"}
-	seen := func(logs, clocks []string) policy.Evidence {
-		e := signedBy(keyless)
+	seenBy := func(s trust.Signer, logs, clocks []string) policy.Evidence {
+		e := signedBy(s)
 		e.LoggedBy, e.TimedBy = logs, clocks
 		return e
 	}
+	seen := func(logs, clocks []string) policy.Evidence { return seenBy(keyless, logs, clocks) }
 	ask := func(logs, times int) policy.Policy {
 		return policy.Policy{Signers: []trust.Identity{{Subject: "ann", Issuer: "https://issuer.test"}, {Key: "a1"}}, LogThreshold: logs, TimeThreshold: times}
 	}
@@ -238,6 +239,7 @@ func TestThresholdsCountDistinctParties(t *testing.T) {
 		"one clock twice":              {ask(1, 2), facts(seen(two, twice)), []policy.Reason{policy.TimeThreshold}},
 		"neither":                      {ask(2, 2), facts(seen(one, one)), []policy.Reason{policy.LogThreshold, policy.TimeThreshold}},
 		"a key that nobody logged":     {ask(2, 1), facts(signedBy(alice)), []policy.Reason{policy.LogThreshold}},
+		"a key that two logged":        {ask(2, 2), facts(seenBy(alice, two, two)), nil},
 		"a key, one asked":             {ask(1, 1), facts(signedBy(alice)), nil},
 		"one signature that is enough": {ask(2, 1), facts(seen(one, one), seen(two, one)), nil},
 		"two that only add up":         {ask(2, 1), facts(seen(one, one), seen([]string{"two.test"}, one)), []policy.Reason{policy.LogThreshold}},

@@ -45,10 +45,11 @@ type Evidence struct {
 	PredicateType string        `json:"predicateType,omitempty"` // what it claims; empty if it did not open
 	Signature     bool          `json:"signature"`               // it is a signature on an artifact (an OMS statement)
 	Signer        *trust.Signer `json:"signer,omitempty"`        // nil if it did not open
-	Time          *time.Time    `json:"time,omitempty"`          // trusted time of signing, if there is one
+	Time          *time.Time    `json:"time,omitempty"`          // trusted time by which it was signed, if there is one
 	TimeSource    string        `json:"timeSource,omitempty"`    // who vouches for Time
 	LoggedBy      []string      `json:"loggedBy,omitempty"`      // the distinct parties whose logs hold the signature
 	TimedBy       []string      `json:"timedBy,omitempty"`       // the distinct parties that vouch for a time of signing
+	NotBefore     *time.Time    `json:"notBefore,omitempty"`     // trusted time before which it was not signed, if there is one
 	Kind          string        `json:"kind,omitempty"`          // what the signer calls the artifact
 	Compared      bool          `json:"compared"`                // its file list was compared with the artifact's
 	Findings      []Finding     `json:"findings,omitempty"`      // why it does not hold for this artifact; empty: it holds

@@ -24,6 +24,11 @@ const (
 	TimeMissing         Reason = "no-trusted-time"       // keyless without a time that somebody trusted vouches for
 	LogThreshold        Reason = "log-threshold"         // fewer distinct parties logged the signature than asked for
 	TimeThreshold       Reason = "timestamp-threshold"   // fewer distinct parties vouch for its time than asked for
+	TimestampInvalid    Reason = "timestamp-invalid"     // a timestamp that is not on this signature, or by nobody who is trusted
+	KeyTimeMissing      Reason = "key-time-missing"      // a key with a window, and no trusted time shows that it was used inside
+	KeyTooEarly         Reason = "key-not-valid"         // a key was used, or may have been, before its window opened
+	KeyExpired          Reason = "key-expired"           // a key was used, or may have been, after its window closed
+	Revoked             Reason = "revoked"               // a key was revoked, and nothing shows that it signed before
 	DigestMismatch      Reason = "digest-mismatch"       // a file's bytes are not the signed ones
 	FileMissing         Reason = "file-missing"          // signed, but not there
 	FileUnsigned        Reason = "file-unsigned"         // there, but not signed

@@ -50,6 +50,7 @@ type Identity struct {
 	Issuer     string // OIDC issuer
 	Subject    string // certificate subject or OIDC identity
 	AnySubject bool   // with CA: every leaf under it, as OMS's tools trust it
+	Window     Window // with Key: when it may have signed. Matches says who; whether in time is for the window's Check
 }
 
 // Validate returns an error unless i has one of the three valid forms.
@@ -75,8 +76,10 @@ func (i Identity) Validate() error {
 		return errors.New("identity provider without an identity")
 	case i.Issuer != "" && i.AnySubject:
 		return errors.New("an identity provider never vouches for every subject")
+	case i.Key == "" && !i.Window.IsZero():
+		return errors.New("only a key has a validity window: certificates bring their own")
 	}
-	return nil
+	return i.Window.Validate()
 }
 
 // Matches reports whether s is exactly i. An invalid Identity matches nobody.

@@ -3,8 +3,10 @@ package trust
 import (
 	"crypto"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
@@ -13,19 +15,25 @@ import (
 	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/sigstore/sigstore-go/pkg/tlog"
 	"github.com/sigstore/sigstore-go/pkg/verify"
 	"github.com/sigstore/sigstore/pkg/signature"
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
-// ErrLogEntry is in every error about a transparency-log entry that does not hold.
-var ErrLogEntry = errors.New("log entry does not hold")
+// ErrLogEntry is in every error about a transparency-log entry that does not hold; ErrLogUntrusted too, where no entry is by
+// a log of the trusted root.
+var (
+	ErrLogEntry     = errors.New("log entry does not hold")
+	ErrLogUntrusted = errors.New("no log of the trusted root has it")
+)
 
-// Logged is a DSSE signature by a key or certificate, as a transparency log should have it.
+// Logged is a signature by a key or certificate, as a transparency log should have it: in DSSE on a payload, or on a file.
 type Logged struct {
 	MediaType   string // the bundle's: its version says what an entry must bring
 	PayloadType string
 	Payload     []byte
+	File        []byte // SHA-256 of the file whose bytes were signed; nil: Payload was, in DSSE
 	Signature   []byte
 	Leaf        *x509.Certificate // the certificate that signed; nil: Key did
 	Key         crypto.PublicKey  // the public key that signed, where there is no certificate
@@ -50,6 +58,11 @@ func (s *Sigstore) VerifyLogEntries(l Logged) (time.Time, error) {
 		if material, err = withKey(material, l.Key); err != nil {
 			return time.Time{}, fmt.Errorf("%w: %w", ErrLogEntry, err)
 		}
+	}
+	if entries, err := entity.TlogEntries(); err == nil && !slices.ContainsFunc(entries, func(e *tlog.Entry) bool {
+		return material.RekorLogs()[hex.EncodeToString([]byte(e.LogKeyID()))] != nil
+	}) {
+		return time.Time{}, fmt.Errorf("%w: %w", ErrLogEntry, ErrLogUntrusted)
 	}
 	times, err := verify.VerifyTlogEntry(entity, material, 1, true)
 	if err != nil {
@@ -80,13 +93,18 @@ func (l Logged) entity() (*bundle.Bundle, error) {
 		}
 		material.TlogEntries = append(material.TlogEntries, &entry)
 	}
-	return bundle.NewBundle(&protobundle.Bundle{
-		MediaType:            l.MediaType,
-		VerificationMaterial: material,
-		Content: &protobundle.Bundle_DsseEnvelope{DsseEnvelope: &protodsse.Envelope{
+	b := &protobundle.Bundle{MediaType: l.MediaType, VerificationMaterial: material}
+	if l.File != nil {
+		b.Content = &protobundle.Bundle_MessageSignature{MessageSignature: &protocommon.MessageSignature{
+			MessageDigest: &protocommon.HashOutput{Algorithm: protocommon.HashAlgorithm_SHA2_256, Digest: l.File},
+			Signature:     l.Signature,
+		}}
+	} else {
+		b.Content = &protobundle.Bundle_DsseEnvelope{DsseEnvelope: &protodsse.Envelope{
 			Payload: l.Payload, PayloadType: l.PayloadType, Signatures: []*protodsse.Signature{{Sig: l.Signature}},
-		}},
-	})
+		}}
+	}
+	return bundle.NewBundle(b)
 }
 
 // keyed is a trusted root together with the one key that a bundle was found to be signed with.

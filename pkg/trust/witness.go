@@ -32,6 +32,9 @@ func (w Witness) Name() string { return w.name }
 // Material is the Sigstore's with no other logs and timestamp authorities than this party's.
 func (w Witness) Material() root.TrustedMaterial { return w.material }
 
+// Alone is the trusted root without the logs and timestamp authorities of other parties, to ask w by itself.
+func (w Witness) Alone() *Sigstore { return &Sigstore{material: w.material, witnesses: []Witness{w}} }
+
 // Witnesses are the parties that run s's logs and timestamp authorities, sorted by name.
 func (s *Sigstore) Witnesses() []Witness { return s.witnesses }
 

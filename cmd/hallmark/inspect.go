@@ -12,6 +12,7 @@ import (
 
 	"github.com/hallmark-project/hallmark/attestations"
 	"github.com/hallmark-project/hallmark/attestations/chain"
+	"github.com/hallmark-project/hallmark/pkg/policy"
 	"github.com/hallmark-project/hallmark/pkg/trust"
 	"github.com/hallmark-project/hallmark/registry"
 )
@@ -50,7 +51,7 @@ nothing: hallmark verify does.`,
 			var roots trust.Roots
 			if !whom.nobody() {
 				var err error
-				if roots, _, err = whom.load(); err != nil {
+				if roots, _, err = whom.load(policy.Policy{}); err != nil {
 					return err
 				}
 			}

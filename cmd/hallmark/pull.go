@@ -23,11 +23,12 @@ what opened against your trust is written.`,
 		Example: `  hallmark pull registry.example/llm/chat:prod ./chat --public-key trainer.pub`,
 		Args:    cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
-			roots, p, err := whom.load()
-			if err != nil {
+			var p policy.Policy
+			if err := thresholds.apply(&p); err != nil {
 				return err
 			}
-			if err := thresholds.apply(&p); err != nil {
+			roots, p, err := whom.load(p)
+			if err != nil {
 				return err
 			}
 			ref, err := registry.ParseRef(args[0])

@@ -80,6 +80,8 @@ func oneLine(s string) string {
 
 func hint(w io.Writer, text string) { fmt.Fprintf(w, "hallmark: hint: %s\n", text) }
 
+func warn(w io.Writer, text string) { fmt.Fprintf(w, "hallmark: warning: %s\n", text) }
+
 // checkedWriter remembers the first write that failed.
 type checkedWriter struct {
 	w   io.Writer

@@ -55,6 +55,7 @@ hashing. Before a public log holds a name for ever, a terminal is asked; --yes, 
   hallmark sign ./corpus --kind dataset --private-key data.key --ignore-paths cache
   hallmark sign ./chat --private-key leaf.key --signing-certificate leaf.pem --certificate-chain intermediate.pem
   hallmark sign registry.example/llm/chat@sha256:… --private-key trainer.key
+  hallmark sign ./chat --private-key hashivault://trainer --tsa-url https://tsa.example --trusted-root trusted_root.json
   hallmark sign ./chat --trusted-root trusted_root.json --signing-config signing_config.json
   hallmark sign --digests digests.json --expect-name chat --private-key trainer.key`,
 		Args: cobra.ArbitraryArgs, // none with --digests, which the environment may hold
@@ -80,7 +81,7 @@ hashing. Before a public log holds a name for ever, a terminal is asked; --yes, 
 				return err
 			}
 			with.identity.silent, with.identity.hold = out.JSON || out.Quiet, bar.hold
-			by, err := with.load(s)
+			by, err := with.load(c.Context(), s)
 			if err != nil {
 				return err
 			}
@@ -194,7 +195,7 @@ func (j *diskJob) store(ctx context.Context, made attestations.Signed, by signer
 // storeBeside writes what was made into or beside the artifact at path.
 func storeBeside(ctx context.Context, path, signature string, made attestations.Signed, by signer.Signer) (string, error) {
 	return registry.StoreSignature(ctx, path, signature, made.Signature, [][]byte{made.ForCosign}, func(old attestations.Bundle) bool {
-		before, err := attestations.Open(old, by.Roots())
+		before, err := attestations.Open(old, ownRoots(by))
 		return err == nil && before.Signer().String() == made.Signer.String()
 	})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -22,25 +23,27 @@ type signFlags struct {
 	TrustedRoot        string
 	TrustDir           string
 	SigningConfig      string
+	TimestampURLs      []string
 	Timeout            time.Duration
 
 	identity identityFlags
 }
 
 func (o *signFlags) bind(f *pflag.FlagSet) {
-	f.StringVar(&o.PrivateKey, "private-key", "", "PEM `FILE` with the private key to sign with")
+	f.StringVar(&o.PrivateKey, "private-key", "", "PEM `FILE` with the private key to sign with, or the URI of a key elsewhere: awskms://…, gcpkms://…, azurekms://…, hashivault://…, pkcs11:…")
 	f.StringVar(&o.PasswordEnv, "password-env", "", "environment `VARIABLE` with the private key's password; else a terminal is asked")
 	f.StringVar(&o.SigningCertificate, "signing-certificate", "", "PEM `FILE` with the certificate of --private-key")
 	f.StringArrayVar(&o.CertificateChain, "certificate-chain", nil, "PEM `FILE` with the CA certificates above it (repeats)")
 	o.identity.bind(f)
-	f.StringVar(&o.TrustedRoot, "trusted-root", "", "keyless: Sigstore trusted_root.json `FILE`, instead of the imported one (hallmark trust)")
+	f.StringVar(&o.TrustedRoot, "trusted-root", "", "keyless, --tsa-url and --signing-config: Sigstore trusted_root.json `FILE`, against which the servers' answers are checked, instead of the imported one (hallmark trust)")
 	bindTrustDir(f, &o.TrustDir)
-	f.StringVar(&o.SigningConfig, "signing-config", "", "keyless: Sigstore signing_config.json `FILE`")
+	f.StringVar(&o.SigningConfig, "signing-config", "", "Sigstore signing_config.json `FILE`: the servers for keyless; with --private-key, the transparency logs and timestamp authorities")
+	f.StringArrayVar(&o.TimestampURLs, "tsa-url", nil, "with --private-key: `URL` of a timestamp authority (RFC 3161) to have signatures timestamped by, instead of the signing config's (repeats)")
 	f.DurationVar(&o.Timeout, "timeout", 2*time.Minute, "longest `TIME` of one network step; hashing has no limit")
 }
 
 // load returns the signer that the flags name. It asks for a password where one is needed.
-func (o *signFlags) load(s streams) (signer.Signer, error) {
+func (o *signFlags) load(ctx context.Context, s streams) (signer.Signer, error) {
 	keyless := o.identity.wanted()
 	switch {
 	case o.PrivateKey != "" && keyless:
@@ -49,8 +52,14 @@ func (o *signFlags) load(s streams) (signer.Signer, error) {
 		return nil, usagef("--signing-certificate and --certificate-chain need --private-key")
 	case o.SigningCertificate == "" && len(o.CertificateChain) > 0:
 		return nil, usagef("--certificate-chain needs --signing-certificate")
+	case o.PrivateKey == "" && len(o.TimestampURLs) > 0:
+		return nil, usagef("--tsa-url needs --private-key: keyless signing takes its timestamp authorities from --signing-config")
 	case o.PrivateKey != "":
-		return o.loadKey(s)
+		by, err := o.loadKey(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		return o.addWitnesses(by)
 	case keyless, o.SigningConfig != "":
 		return o.loadKeyless(s)
 	}
@@ -58,19 +67,16 @@ func (o *signFlags) load(s streams) (signer.Signer, error) {
 		"--private-key FILE (hallmark keygen makes one), or keyless --signing-config FILE"}}
 }
 
-func (o *signFlags) loadKey(s streams) (signer.Signer, error) {
-	data, err := readSmall(o.PrivateKey)
+func (o *signFlags) loadKey(ctx context.Context, s streams) (signer.Signer, error) {
+	key, err := o.openKey(ctx, s)
 	if err != nil {
 		return nil, err
-	}
-	key, err := signer.ParsePrivateKey(data, func() ([]byte, error) { return o.password(s) })
-	if err != nil {
-		return nil, usagef("--private-key %s: %w", o.PrivateKey, err)
 	}
 	if o.SigningCertificate == "" {
 		return signer.NewKey(key)
 	}
-	if data, err = readSmall(o.SigningCertificate); err != nil {
+	data, err := readSmall(o.SigningCertificate)
+	if err != nil {
 		return nil, err
 	}
 	leaf, err := trust.ParseCertificates(data)

@@ -21,6 +21,7 @@ type trustFlags struct {
 	IdentityProvider    string
 	TrustedRoot         string
 	TrustDir            string
+	RequireLog          bool
 	IgnoreUnsignedFiles bool
 }
 
@@ -30,8 +31,9 @@ func (t *trustFlags) bind(f *pflag.FlagSet) {
 	f.StringVar(&t.CertificateSubject, "certificate-subject", "", "with --certificate-chain: the one `SUBJECT` that counts; without, every leaf under the CA does")
 	f.StringVar(&t.Identity, "identity", "", "keyless: the `NAME` that must have signed, exactly")
 	f.StringVar(&t.IdentityProvider, "identity-provider", "", "keyless: the `URL` of the OIDC issuer that vouches for the name")
-	f.StringVar(&t.TrustedRoot, "trusted-root", "", "keyless: Sigstore trusted_root.json `FILE`, instead of the imported one (hallmark trust)")
+	f.StringVar(&t.TrustedRoot, "trusted-root", "", "Sigstore trusted_root.json `FILE`, instead of the imported one (hallmark trust): keyless, and to check the timestamps and log entries of other bundles")
 	bindTrustDir(f, &t.TrustDir)
+	f.BoolVar(&t.RequireLog, "require-log", false, "a signature counts only if a transparency log of the trusted root has it; keyless ones must be in one anyway")
 }
 
 // nobody reports whether no flag names anybody.
@@ -39,10 +41,11 @@ func (t *trustFlags) nobody() bool {
 	return len(t.PublicKeys) == 0 && len(t.CertificateChains) == 0 && t.Identity == "" && t.IdentityProvider == ""
 }
 
-// load reads the files and returns what opens bundles and the policy that the flags amount to.
-func (t *trustFlags) load() (trust.Roots, policy.Policy, error) {
+// load reads the files and returns what opens bundles, and p with what the flags amount to. The imported trusted root is
+// looked for only where a flag or p asks for what it alone can tell.
+func (t *trustFlags) load(p policy.Policy) (trust.Roots, policy.Policy, error) {
 	var roots trust.Roots
-	p := policy.Policy{AllowUnsigned: t.IgnoreUnsignedFiles, AllowUncovered: true}
+	p.AllowUnsigned, p.AllowUncovered, p.RequireLog = t.IgnoreUnsignedFiles, true, t.RequireLog
 	switch {
 	case t.nobody():
 		return roots, p, usageError{hintError{errors.New("nobody to trust: say whose signature counts"),
@@ -78,11 +81,13 @@ func (t *trustFlags) load() (trust.Roots, policy.Policy, error) {
 			p.Signers = append(p.Signers, trust.Identity{CA: a.Fingerprint(), Subject: t.CertificateSubject, AnySubject: t.CertificateSubject == ""})
 		}
 	}
-	if t.Identity != "" {
+	if t.TrustedRoot != "" || t.Identity != "" || p.RequireLog || p.LogThreshold > 1 || p.TimeThreshold > 1 {
 		var err error
 		if roots.Sigstore, err = loadSigstore(t.TrustedRoot, t.TrustDir); err != nil {
 			return roots, p, err
 		}
+	}
+	if t.Identity != "" {
 		p.Signers = append(p.Signers, trust.Identity{Issuer: t.IdentityProvider, Subject: t.Identity})
 	}
 	return roots, p, nil

@@ -67,11 +67,12 @@ REF is HOST/NAME:TAG, HOST/NAME@sha256:… or oci:DIR[:TAG].`,
   hallmark verify ./chat --identity trainer@example.com --identity-provider https://accounts.example.com`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			roots, p, err := whom.load()
-			if err != nil {
+			var p policy.Policy
+			if err := thresholds.apply(&p); err != nil {
 				return err
 			}
-			if err := thresholds.apply(&p); err != nil {
+			roots, p, err := whom.load(p)
+			if err != nil {
 				return err
 			}
 			at, err := findPlace(args[0])

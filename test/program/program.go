@@ -15,12 +15,23 @@ import (
 
 // Build builds bin/hallmark's program into dir and returns its path. It is built as it is shipped, static and without
 // the race detector, whose programs wait for a second before they end.
-func Build(dir string) (string, error) {
-	path := filepath.Join(dir, "hallmark")
-	c := exec.Command("go", "build", "-o", path, "github.com/hallmark-project/hallmark/cmd/hallmark")
-	c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS="+strings.ReplaceAll(os.Getenv("GOFLAGS"), "-race", ""))
+func Build(dir string) (string, error) { return build(dir, "hallmark", "0") }
+
+// BuildKMS builds the program with the key services, as hallmark-kms.
+func BuildKMS(dir string) (string, error) { return build(dir, "hallmark-kms", "0", "-tags=kms") }
+
+// BuildPKCS11 builds the program with PKCS#11, which takes a C compiler, as hallmark-pkcs11.
+func BuildPKCS11(dir string) (string, error) {
+	return build(dir, "hallmark-pkcs11", "1", "-tags=pkcs11")
+}
+
+func build(dir, name, cgo string, flags ...string) (string, error) {
+	path := filepath.Join(dir, name)
+	args := append([]string{"build", "-o", path}, append(flags, "github.com/hallmark-project/hallmark/cmd/hallmark")...)
+	c := exec.Command("go", args...)
+	c.Env = append(os.Environ(), "CGO_ENABLED="+cgo, "GOFLAGS="+strings.ReplaceAll(os.Getenv("GOFLAGS"), "-race", ""))
 	if out, err := c.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build hallmark: %w\n%s", err, out)
+		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
 	}
 	return path, nil
 }

@@ -208,7 +208,8 @@ func (w *witnessed) enter(ctx context.Context, server root.Service, payloadType 
 	if err := w.log(ctx, server, w.verifier, b); err != nil {
 		return nil, err
 	}
-	entry, err := protojson.Marshal(b.VerificationMaterial.TlogEntries[0])
+	// Other readers ask for members that are zero too, such as the hashes of a proof in a log of one entry.
+	entry, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(b.VerificationMaterial.TlogEntries[0])
 	if err != nil {
 		return nil, fmt.Errorf("encode log entry: %w", err)
 	}

@@ -158,6 +158,10 @@ func TestSignWithWitnesses(t *testing.T) {
 	d.write("other.json", other.TrustedRoot)
 	d.says(d.run(1, append(verify, "--trusted-root", "other.json")...), "timestamp-invalid")
 	d.says(d.run(3, with("--tsa-url", other.TimestampURL, "--trusted-root", "root.json")...), "by no authority of the trusted root")
+
+	// The same key under another authority is no second signer.
+	d.says(d.run(0, with("--tsa-url", other.TimestampURL, "--trusted-root", "other.json")...), "signature  chat/model.sig")
+	d.run(0, append(verify, "--trusted-root", "other.json")...)
 }
 
 func TestKeyURIsInTheProgramAsShipped(t *testing.T) {

@@ -33,9 +33,8 @@ type junitCase struct {
 }
 
 // readJUnit reads JUnit XML as its many writers write it: testsuites around testsuite around testcase, or less of that.
-// A testcase with a failure or an error failed; one that was
-// skipped says nothing. Suites whose counts say that more failed, or
-// ran, than is listed are refused: the report lost some.
+// A testcase with a failure or an error failed; one that was skipped says nothing. Suites whose counts say that more
+// failed, or ran, than is listed are refused: the report lost some.
 func readJUnit(raw []byte) (*Report, error) {
 	r := &Report{Tool: "junit"}
 	p := junitParser{decoder: xml.NewDecoder(bytes.NewReader(raw)), report: r, seen: map[string]int{}}

@@ -2,6 +2,8 @@ package importer
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -39,6 +41,7 @@ const (
 // and CycloneDX is a document of its own.
 type Report struct {
 	Format   Format
+	Digest   string    // SHA-256 of the report's bytes, in hex
 	Tool     string    // name of the tool that wrote it
 	Version  string    // of the tool; empty where the report does not say
 	Database string    // version of a scanner's database; empty where the report does not say
@@ -88,7 +91,8 @@ func Read(raw []byte) (*Report, error) {
 	}
 	r, err := readers[format](raw)
 	if err == nil {
-		r.Format = format
+		sum := sha256.Sum256(raw)
+		r.Format, r.Digest = format, hex.EncodeToString(sum[:])
 		err = r.check()
 	}
 	if err != nil {

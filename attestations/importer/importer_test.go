@@ -1,0 +1,208 @@
+package importer
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hallmark-project/hallmark/attestations"
+)
+
+// good has one sound report of each format.
+var good = map[Format]string{
+	JUnit: `<testsuites><testsuite name="s" tests="3" failures="1" timestamp="2026-11-01T10:00:00" time="2">
+		<testcase classname="a" name="x"/><testcase classname="a" name="x"/><testcase name="y"><failure/></testcase></testsuite></testsuites>`,
+	SARIF: `{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"picklescan","rules":[{"id":"P1"},{"id":"P2"},{"id":"P3"}]}},
+		"results":[{"ruleId":"P2","level":"error"},{"ruleId":"P3","level":"error","suppressions":[{"kind":"external"}]}]}]}`,
+	LMEval: `{"results":{"arc":{"alias":"arc","acc,none":0.81,"f1":"N/A"}},"configs":{},"n-samples":{"arc":{"original":9,"effective":7}},"date":1761991200.5}`,
+	Garak: `{"entry_type":"start_run setup","garak_version":"0.13.1"}
+{"entry_type":"init","start_time":"2026-11-01T10:00:00"}
+{"entry_type":"attempt","outputs":["anything"]}
+{"entry_type":"eval","probe":"dan.A","detector":"d","passed":5,"fails":0,"nones":0,"total_evaluated":5}
+{"entry_type":"eval","probe":"dan.B","detector":"d","passed":3,"total":4}
+{"entry_type":"eval","probe":"dan.C","detector":"d","passed":4,"fails":0,"nones":1,"total_evaluated":5}
+{"entry_type":"completion","end_time":"2026-11-01T11:00:00"}
+`,
+	OSV: `{"results":[{"packages":[{"package":{"name":"torch","version":"2.0","ecosystem":"PyPI"},
+		"vulnerabilities":[{"id":"GHSA-1","database_specific":{"severity":"HIGH"}}],"groups":[{"ids":["GHSA-1"],"max_severity":"7.5"}]}]}]}`,
+	Grype: `{"matches":[{"vulnerability":{"id":"CVE-1","severity":"High"},"artifact":{"name":"torch","version":"2.0"}}],
+		"source":{"type":"directory"},"descriptor":{"name":"grype","version":"0.90","timestamp":"2026-11-01T10:00:00Z","db":{"status":{"built":"2026-10-31T00:00:00Z"}}}}`,
+	CycloneDX: `{"bomFormat":"CycloneDX","specVersion":"1.6","version":1,"metadata":{"timestamp":"2026-11-01T10:00:00Z","component":{"type":"machine-learning-model","name":"chat"}}}`,
+}
+
+var importedAt = Context{Now: time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)}
+
+func TestReadRecognisesEachFormatByItsContent(t *testing.T) {
+	for format, text := range good {
+		r, err := Read([]byte(text))
+		if err != nil {
+			t.Errorf("%s: %v", format, err)
+			continue
+		}
+		if r.Format != format {
+			t.Errorf("%s was taken for %s", format, r.Format)
+		}
+		c := importedAt
+		if format == LMEval {
+			c.Thresholds = thresholds(t, "arc/acc,none>=0.8")
+		}
+		if _, err := r.Predicate(c); err != nil {
+			t.Errorf("%s: %v", format, err)
+		}
+	}
+	for _, text := range []string{"", "hello", "[]", `{"a":1}`, `{"results":1}`, `{"a":1,"a":2}`} {
+		if _, err := Read([]byte(text)); !errors.Is(err, ErrUnknownFormat) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+func thresholds(t *testing.T, texts ...string) []Threshold {
+	t.Helper()
+	var out []Threshold
+	for _, text := range texts {
+		one, err := ParseThreshold(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, one)
+	}
+	return out
+}
+
+func TestReadTellsPassedFromFailed(t *testing.T) {
+	for _, c := range []struct {
+		format                 Format
+		passed, warned, failed []string
+	}{
+		{JUnit, []string{"a.x", "a.x #2"}, nil, []string{"y"}},
+		{SARIF, []string{"P1"}, []string{"P3"}, []string{"P2"}},
+		{Garak, []string{"dan.A/d"}, []string{"dan.C/d"}, []string{"dan.B/d"}},
+	} {
+		r, err := Read([]byte(good[c.format]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(r.Passed, c.passed) || !slices.Equal(r.Warned, c.warned) || !slices.Equal(r.Failed, c.failed) {
+			t.Errorf("%s: passed %q, warned %q, failed %q", c.format, r.Passed, r.Warned, r.Failed)
+		}
+		p, err := r.Predicate(importedAt)
+		if err != nil || p.(attestations.TestResult).Result != attestations.ResultFailed {
+			t.Errorf("%s: %+v, %v", c.format, p, err)
+		}
+	}
+}
+
+// TestReadRefuses spoils a sound report by one replacement each; TestReadRecognisesEachFormatByItsContent reads them whole.
+func TestReadRefuses(t *testing.T) {
+	for _, c := range []struct {
+		format         Format
+		old, new, want string
+	}{
+		{JUnit, good[JUnit], `<testsuites/>`, "0 of 0 passed is not passed"},
+		{JUnit, `failures="1"`, `failures="2"`, "says that 2 failed and lists 1"},
+		{JUnit, `tests="3"`, `tests="4"`, "says that there are 4 tests and lists 3"},
+		{JUnit, `<testsuites>`, `<!DOCTYPE x [<!ENTITY e "e">]><testsuites>`, "document type"},
+		{JUnit, `</testsuites>`, ``, "unexpected EOF"},
+		{JUnit, `2026-11-01T10`, `yesterday`, "is no time"},
+		{SARIF, `"2.1.0"`, `"1.0.0"`, "only 2.1.0"},
+		{SARIF, `"rules"`, `"rulez"`, ""},
+		{SARIF, `"results":[`, `"invocations":[{"executionSuccessful":false}],"results":[`, "not successful"},
+		{SARIF, `"level":"error"}`, `"level":"dire"}`, `level "dire" is unknown`},
+		{SARIF, `"results":[`, `"resultz":[`, "no list of results"},
+		{LMEval, `0.81`, `"N/A"`, "0 of 0 passed is not passed"},
+		{LMEval, `1761991200.5`, `-1`, "is no time"},
+		{Garak, `"completion"`, `"attempt"`, "did not get to its end"},
+		{Garak, `"passed":3`, `"passed":9`, "which cannot be"},
+		{Garak, `"passed":5,"fails":0`, `"passed":3,"fails":0`, "which cannot be"},
+		{Garak, `"dan.B"`, `"dan.A"`, "is there twice"},
+		{OSV, good[OSV], `{"results":[]}`, "no package was looked at"},
+		{OSV, `"GHSA-1","data`, `"","data`, "has no name"},
+		{Grype, `"source":{"type":"directory"}`, `"distro":{}`, "nothing was looked at"},
+		{Grype, `"built"`, `"build"`, "no database"},
+		{CycloneDX, `"component"`, `"komponent"`, "describes nothing"},
+	} {
+		spoilt := strings.Replace(good[c.format], c.old, c.new, 1)
+		if spoilt == good[c.format] {
+			t.Fatalf("%s has no %q", c.format, c.old)
+		}
+		_, err := Read([]byte(spoilt))
+		if c.want == "" {
+			if err != nil {
+				t.Errorf("%s with %q: %v", c.format, c.new, err)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s with %q: %v, want %q", c.format, c.new, err, c.want)
+		}
+	}
+}
+
+func TestReadRefusesReportsAboveTheCap(t *testing.T) {
+	padded := append([]byte(good[LMEval]), make([]byte, MaxReport)...)
+	if _, err := Read(padded); err == nil || !strings.Contains(err.Error(), "at most") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestPredicateWantsThresholdsForMeasurements(t *testing.T) {
+	r, err := Read([]byte(good[LMEval]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Predicate(importedAt); err == nil {
+		t.Error("a measurement passed by itself")
+	}
+	for text, want := range map[string]attestations.Result{
+		"arc/acc,none>=0.81": attestations.ResultPassed, "arc/acc,none>0.81": attestations.ResultFailed,
+		"arc/acc,none<=0.810": attestations.ResultPassed, "arc/acc,none<81e-2": attestations.ResultFailed,
+	} {
+		c := importedAt
+		c.Thresholds = thresholds(t, text)
+		p, err := r.Predicate(c)
+		if err != nil || p.(attestations.TestResult).Result != want {
+			t.Errorf("%s: %+v, %v", text, p, err)
+		}
+	}
+	c := importedAt
+	c.Thresholds = thresholds(t, "arc/f1>=0.8")
+	if _, err := r.Predicate(c); err == nil {
+		t.Error("a metric that is not there reached its threshold")
+	}
+	for _, text := range []string{"", "x", ">=1", "x>=", "x>=1e999999", "x==1", "x>=NaN"} {
+		if _, err := ParseThreshold(text); err == nil {
+			t.Errorf("threshold %q was read", text)
+		}
+	}
+}
+
+func TestPredicateRefusesTheFuture(t *testing.T) {
+	r, err := Read([]byte(good[JUnit]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := importedAt
+	c.Now = c.Now.AddDate(-1, 0, 0)
+	if _, err := r.Predicate(c); err == nil {
+		t.Error("a report from the future was imported")
+	}
+}
+
+func TestReadCard(t *testing.T) {
+	got, err := ReadCard([]byte("---\nlicense: other\nlicense_name: acme\nbase_model: [a/b, c/d]\ndatasets: e/f\n---\ntext"))
+	if err != nil || got.License != "acme" || !slices.Equal(got.BaseModels, []string{"a/b", "c/d"}) || !slices.Equal(got.Datasets, []string{"e/f"}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if got, err := ReadCard([]byte("# no front matter")); err != nil || got.License != "" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, text := range []string{"---\nlicense: x\n", "---\nlicense: [\n---\n", "---\nbase_model: {a: b}\n---\n", "---\ndatasets: [1]\n---\n",
+		"---\na: &a x\nlicense: *a\n---\n", "---\ndatasets: [a, a]\n---\n"} {
+		if _, err := ReadCard([]byte(text)); err == nil {
+			t.Errorf("%q was read", text)
+		}
+	}
+}

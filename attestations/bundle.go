@@ -189,6 +189,7 @@ type Unverified struct {
 	LogEntries    int       // transparency-log entries that are there
 	IgnorePaths   []string  // an OMS statement's exclusions
 	AllowSymlinks bool      // an OMS statement's
+	Kind          Kind      // an OMS statement's; empty where it does not say
 }
 
 // Peek reads what b says of itself. An error means that Open would refuse b whatever is trusted, or that the exclusions
@@ -211,10 +212,26 @@ func (b Bundle) Peek() (Unverified, error) {
 		if p.Serialization.IgnorePaths != nil {
 			u.IgnorePaths = *p.Serialization.IgnorePaths
 		}
+		u.Kind = peekKind(p.Resources)
 		u.AllowSymlinks = p.Serialization.AllowSymlinks != nil && *p.Serialization.AllowSymlinks
 	}
 	if err := u.describe(w); err != nil {
 		return Unverified{}, err
 	}
 	return u, nil
+}
+
+// peekKind is the kind that an OMS statement's first resource is annotated with, or nothing.
+func peekKind(resources jsontext.Value) Kind {
+	var all []struct {
+		Annotations map[string]jsontext.Value `json:"annotations"`
+	}
+	var kind Kind
+	if json.Unmarshal(resources, &all) != nil || len(all) == 0 || json.Unmarshal(all[0].Annotations[annotationKind], &kind) != nil {
+		return ""
+	}
+	if _, err := ParseKind(string(kind)); err != nil {
+		return ""
+	}
+	return kind
 }

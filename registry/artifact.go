@@ -69,8 +69,13 @@ func (s *Stored) List() (*manifest.Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
+	return manifest.FromCanonical(canonical, s.Name())
+}
+
+// Name returns the last part of the repository's name, which is what people call the artifact.
+func (s *Stored) Name() string {
 	name := s.repo.Name()
-	return manifest.FromCanonical(canonical, name[strings.LastIndexAny(name, "/:")+1:])
+	return name[strings.LastIndexAny(name, "/:")+1:]
 }
 
 // Attach stores bundles as evidence of the artifact.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/attestations/chain"
 	"github.com/hallmark-project/hallmark/pkg/manifest"
 	"github.com/hallmark-project/hallmark/registry"
 )
@@ -14,11 +15,13 @@ func newPush(s streams) *cobra.Command {
 	var net networkFlags
 	var out output
 	var mountFrom []string
+	var attachRefusals bool
 	c := &cobra.Command{
 		Use:   "push ARTIFACT REF",
 		Short: "Put an artifact and its evidence into a registry or OCI layout",
 		Long: `Put a file or directory under its canonical manifest, whose digest is the artifact ID, and its evidence as
-referrers. The tag moves last. Exclusions that model.sig records are kept.`,
+referrers. The tag moves last. Exclusions that model.sig records are kept. Statements that say no stay behind unless
+--attach-refusals is given.`,
 		Example: `  hallmark push ./chat registry.example/llm/chat:v1
   hallmark push ./chat oci:./layout:v1`,
 		Args: cobra.ExactArgs(2),
@@ -38,6 +41,12 @@ referrers. The tag moves last. Exclusions that model.sig records are kept.`,
 			evidence, err := registry.Beside{Path: path, Options: registry.EvidenceOptions{Signature: list.Signature}}.Evidence(c.Context())
 			if err != nil {
 				return err
+			}
+			if !attachRefusals {
+				var refusals []chain.Item
+				if evidence, refusals = registry.SplitRefusals(evidence); len(refusals) > 0 {
+					fmt.Fprintf(s.err, "hallmark: not attached: %d statements that say no, for other tools take any statement by a trusted key for a yes (--attach-refusals)\n", len(refusals))
+				}
 			}
 			hashed, sent := newProgress(s, "hashed", out), newProgress(s, "pushed", out)
 			defer sent.stop()
@@ -61,6 +70,7 @@ referrers. The tag moves last. Exclusions that model.sig records are kept.`,
 	list.bind(c.Flags())
 	list.bindSignature(c.Flags(), "signature `FILE`, instead of model.sig or FILE.sig")
 	c.Flags().StringArrayVar(&mountFrom, "mount-from", nil, "repository `NAME` of the same registry that may have the blobs already (repeats)")
+	bindAttachRefusals(c.Flags().BoolVar, &attachRefusals)
 	net.bind(c.Flags())
 	out.bind(c.Flags(), "print the pinned reference alone")
 	return c

@@ -113,6 +113,7 @@ func TestOutputFitsItsSchema(t *testing.T) {
 		{exitDone, "inspect chat"},
 		{exitDone, "inspect oci:layout:v2 --public-key trainer.pub"},
 		{exitDone, "release chat --private-key trainer.key --name chat --version 1 --channel stable --sequence 1"},
+		{exitDone, "show chat --public-key trainer.pub"},
 		{exitDone, "trust import root.json"},
 		{exitDone, "trust show"},
 		{exitDone, "trust show --trusted-root root.json"},

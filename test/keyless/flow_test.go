@@ -37,7 +37,7 @@ func TestKeylessStory(t *testing.T) {
 			t.Errorf("%s: exit %d\n%s%s", name, a.code, a.out, a.err)
 		}
 	}
-	if a := w.verify(w.model, "--trusted-root", other.TrustedRoot); a.code != 1 || !strings.Contains(a.out, "log-entry-invalid\n") {
+	if a := w.verify(w.model, "--trusted-root", other.TrustedRoot); a.code != 1 || !strings.Contains(a.out, "log-untrusted\n") {
 		t.Errorf("another trust root: exit %d\n%s%s", a.code, a.out, a.err)
 	}
 	for s := range w.proxies {

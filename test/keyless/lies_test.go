@@ -35,7 +35,7 @@ func TestKeylessRefusesAnswersToOtherQuestions(t *testing.T) {
 		says   []string
 	}{
 		{sigstore.Fulcio, []string{"get a certificate from", "certificate is for another key than ours"}},
-		{sigstore.TSA, []string{"get a timestamp from", "hashed messages don't match"}},
+		{sigstore.TSA, []string{"get a timestamp from", "timestamp does not hold: it is on another message"}},
 		{sigstore.Rekor, []string{"log the signature at", "log entry: "}},
 	} {
 		t.Run(test.server.String(), func(t *testing.T) {
@@ -65,7 +65,7 @@ func TestKeylessRefusesServersOfOthers(t *testing.T) {
 		says   []string
 	}{
 		{sigstore.Fulcio, []string{"get a certificate from", "certificate is not by an authority of the trusted root"}},
-		{sigstore.TSA, []string{"get a timestamp from", "timestamp: "}},
+		{sigstore.TSA, []string{"get a timestamp from", "timestamp does not hold: it is by no authority"}},
 		{sigstore.Rekor, []string{"log the signature at", "log entry: "}},
 	} {
 		t.Run(test.server.String(), func(t *testing.T) {

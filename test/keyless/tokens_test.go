@@ -25,8 +25,8 @@ func TestKeylessRefusesTokens(t *testing.T) {
 	}{
 		{"expired", w, sigstore.TokenOptions{Lifetime: -time.Minute}, "identity token expired at ", false},
 		{"unsigned", w, sigstore.TokenOptions{Unsigned: true}, "it is not an identity token", false},
-		{"enormous", w, long, "at most 16384 are sent", false},
-		{"for another audience", w, sigstore.TokenOptions{Audience: "payments"}, "There was an error processing the identity token", true},
+		{"enormous", w, long, "larger than 16384 bytes", false},
+		{"for another audience", w, sigstore.TokenOptions{Audience: "payments"}, "it is for the audience \"payments\", not \"sigstore\", and is not sent", false},
 		{"forged", w, sigstore.TokenOptions{Forged: true}, "There was an error processing the identity token", true},
 		{"of another provider", other, sigstore.TokenOptions{}, "There was an error processing the identity token", true},
 	} {

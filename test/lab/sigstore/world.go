@@ -65,6 +65,9 @@ type World struct {
 // startUp is how long all servers together may take until they answer.
 const startUp = time.Minute
 
+// tries is how often a start is tried where ports are taken.
+const tries = 3
+
 // Start starts a Sigstore and returns it once every server says that it is healthy: usually within a second. ctx is for
 // the start alone; Stop ends what Start started.
 //
@@ -76,11 +79,20 @@ const startUp = time.Minute
 func Start(ctx context.Context, t Tools, o Options) (*World, error) {
 	ctx, cancel := context.WithTimeout(ctx, startUp)
 	defer cancel()
-	w := &World{Dir: o.Dir, ctlog: new(ctLog), space: new(space)}
-	if err := w.start(ctx, t, o); err != nil {
-		return nil, errors.Join(fmt.Errorf("start sigstore: %w", err), w.Stop())
+	for try := 1; ; try++ {
+		w := &World{Dir: o.Dir, ctlog: new(ctLog), space: new(space)}
+		err := w.start(ctx, t, o)
+		if err == nil {
+			return w, nil
+		}
+		if try == tries || !errors.Is(err, errTaken) {
+			return nil, errors.Join(fmt.Errorf("start sigstore: %w", err), w.Stop())
+		}
+		// A port that was free when it was chosen was taken before its server had it: others will do.
+		if err := errors.Join(w.Stop(), os.RemoveAll(filepath.Join(w.Dir, "rekor"))); err != nil {
+			return nil, fmt.Errorf("start sigstore again: %w", err)
+		}
 	}
-	return w, nil
 }
 
 func (w *World) start(ctx context.Context, t Tools, o Options) (err error) {

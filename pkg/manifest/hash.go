@@ -62,25 +62,24 @@ func (l *Listing) Hash(ctx context.Context, o HashOptions) (*Manifest, error) {
 // hash fills in the digests of m.
 func (l *Listing) hash(ctx context.Context, m *Manifest, entries []Entry, o HashOptions) error {
 	plan := hashing.Plan{Algorithm: l.options.Algorithm, ShardSize: l.options.ShardSize, SHA256: !l.options.NoID}
-	jobs := make([]hashing.Job, len(entries))
 	blobs := make(map[int]hash.Hash) // of a Hugging Face cache, where the name is another digest than is made anyway
-	for i := range entries {
+	groups, where, packs := arrange(m, func(i int) hashing.Job {
 		e := &entries[i]
-		jobs[i] = l.job(e)
+		j := l.job(e)
 		if len(e.blob()) == 40 || e.blob() != "" && l.options.NoID {
 			blobs[i] = blobHash(e)
-			jobs[i].Tee = blobs[i]
+			j.Tee = blobs[i]
 		}
 		if o.Tee == nil {
-			continue
+			return j
 		}
-		if also := o.Tee(e.Name, e.Size); also != nil && jobs[i].Tee != nil {
-			jobs[i].Tee = io.MultiWriter(jobs[i].Tee, also)
+		if also := o.Tee(e.Name, e.Size); also != nil && j.Tee != nil {
+			j.Tee = io.MultiWriter(j.Tee, also)
 		} else if also != nil {
-			jobs[i].Tee = also
+			j.Tee = also
 		}
-	}
-	groups, where, packs := arrange(m, jobs)
+		return j
+	})
 	hasher := hashing.Hasher{Plan: plan, Workers: o.Workers, Progress: progress(o.Progress, entries)}
 	results, err := hasher.Files(ctx, groups)
 	if err != nil {

@@ -67,24 +67,25 @@ type packing struct {
 	stream  *hashing.Stream
 }
 
-// arrange puts jobs into groups: one each, or where the manifest needs packs, a group for every pack, so that one pass
-// over the bytes makes the tar's digest too. where says which file each job of a group is.
-func arrange(m *Manifest, jobs []hashing.Job) (groups [][]hashing.Job, where [][]int, packs []*packing) {
-	packed := make([]bool, len(jobs))
+// arrange puts the jobs of m's files into groups: one each, or where the manifest needs packs, a group for every pack, so
+// that one pass over the bytes makes the tar's digest too. where says which file each job of a group is. job is called once
+// for each file.
+func arrange(m *Manifest, job func(i int) hashing.Job) (groups [][]hashing.Job, where [][]int, packs []*packing) {
+	packed := make([]bool, len(m.Files))
 	if !m.NoID && needsPacks(m.Files) {
 		for n, members := range packGroups(m.Files) {
 			p := &packing{name: packLayerName(n), members: members, stream: hashing.NewStream()}
 			group := make([]hashing.Job, 0, len(members))
 			for _, i := range members {
 				packed[i] = true
-				group = append(group, p.job(jobs[i], &m.Files[i]))
+				group = append(group, p.job(job(i), &m.Files[i]))
 			}
 			groups, where, packs = append(groups, group), append(where, members), append(packs, p)
 		}
 	}
-	for i, j := range jobs {
+	for i := range m.Files {
 		if !packed[i] {
-			groups, where = append(groups, []hashing.Job{j}), append(where, []int{i})
+			groups, where = append(groups, []hashing.Job{job(i)}), append(where, []int{i})
 		}
 	}
 	return groups, where, packs

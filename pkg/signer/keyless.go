@@ -83,6 +83,19 @@ func (k *keyless) Roots() trust.Roots {
 	return trust.Roots{Sigstore: k.options.TrustedRoot, Now: k.options.Now}
 }
 
+// Identify gets the certificate for the signatures that follow, where there is none that is still good: several that are
+// then made at the same time have it between them, and a token that is refused was sent once.
+func (k *keyless) Identify(ctx context.Context) error {
+	servers, err := selectServices(k.config, k.options.Now())
+	if err == nil {
+		_, err = k.identity(ctx, servers.authority)
+	}
+	if err != nil {
+		return fmt.Errorf("sign keyless: %w", err)
+	}
+	return nil
+}
+
 // Sign implements Signer.
 func (k *keyless) Sign(ctx context.Context, payloadType string, payload []byte) ([]byte, error) {
 	if err := checkPayload(payloadType, payload); err != nil {

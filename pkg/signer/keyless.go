@@ -102,9 +102,7 @@ func (k *keyless) Sign(ctx context.Context, payloadType string, payload []byte) 
 		return nil, fmt.Errorf("sign payload: %w", err)
 	}
 	return k.sign(ctx, dsse.PAE(payloadType, payload), func(b *protobundle.Bundle, sig, _ []byte) {
-		b.Content = &protobundle.Bundle_DsseEnvelope{DsseEnvelope: &protodsse.Envelope{
-			Payload: payload, PayloadType: payloadType, Signatures: []*protodsse.Signature{{Sig: sig}},
-		}}
+		b.Content = &protobundle.Bundle_DsseEnvelope{DsseEnvelope: protoEnvelope(payloadType, payload, sig)}
 	})
 }
 
@@ -167,6 +165,11 @@ func (k *keyless) signAs(ctx context.Context, id *identity, servers services, me
 		return nil, fmt.Errorf("encode bundle: %w", err)
 	}
 	return raw, nil
+}
+
+// protoEnvelope is a signature in DSSE as sigstore-go has it.
+func protoEnvelope(payloadType string, payload, sig []byte) *protodsse.Envelope {
+	return &protodsse.Envelope{Payload: payload, PayloadType: payloadType, Signatures: []*protodsse.Signature{{Sig: sig}}}
 }
 
 // encoding writes zeros and empty lists out: sigstore-python takes no bundle without them, and the first entry of a log

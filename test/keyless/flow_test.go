@@ -1,10 +1,14 @@
 package keyless
 
 import (
+	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
+	"github.com/hallmark-project/hallmark/test/lab"
 	"github.com/hallmark-project/hallmark/test/lab/sigstore"
 )
 
@@ -75,6 +79,46 @@ func TestKeylessAlongARegistry(t *testing.T) {
 	}
 	if a := w.verify(dir, "--offline"); a.code != 0 {
 		t.Errorf("verify what was pulled: exit %d\n%s%s", a.code, a.out, a.err)
+	}
+}
+
+// TestKeylessManyShareACertificate signs ten artifacts with one command, beside one that is not there: one token, one
+// certificate, and all of them at the same time.
+func TestKeylessManyShareACertificate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sigstore.Options{})
+	const many = 10
+	args := []string{"sign"}
+	for i := range many {
+		path := filepath.Join(t.TempDir(), fmt.Sprintf("model%d.bin", i))
+		write(t, path, fmt.Sprint("weights ", i))
+		args = append(args, path)
+	}
+	var arrived atomic.Int32
+	all := make(chan struct{})
+	together := lab.Fault{Name: "waits for the others", Do: func(x *lab.Exchange) {
+		if arrived.Add(1) == 2*many {
+			close(all)
+		}
+		select {
+		case <-all:
+		case <-t.Context().Done(): // one after the other, they would wait for ever
+		}
+		x.Give(x.Ask())
+	}}
+	w.proxies[sigstore.Rekor].Set(lab.Rule{Fault: together})
+	flags := []string{"--identity-token-file", w.tokenFile(sigstore.TokenOptions{}), "--trusted-root", w.TrustedRoot, "--signing-config", w.SigningConfig}
+	a := w.hallmark(slices.Concat(args, []string{filepath.Join(t.TempDir(), "none")}, flags)...)
+	if a.code != 3 || strings.Count(a.out, "signed  ") != many || !strings.Contains(a.err, "none: no such file") {
+		t.Fatalf("exit %d\n%s%s", a.code, a.out, a.err)
+	}
+	if got := [3]int{w.asked(sigstore.Fulcio), w.asked(sigstore.TSA), w.asked(sigstore.Rekor)}; got != [3]int{1, 2 * many, 2 * many} {
+		t.Errorf("asked for %v certificates, timestamps and entries", got)
+	}
+	for _, path := range args[1:] {
+		if a := w.verify(path); a.code != 0 {
+			t.Errorf("verify %s: exit %d\n%s%s", path, a.code, a.out, a.err)
+		}
 	}
 }
 

@@ -2,14 +2,17 @@ package keyless
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/hallmark-project/hallmark/test/lab"
 	"github.com/hallmark-project/hallmark/test/lab/sigstore"
+	"github.com/hallmark-project/hallmark/test/lab/tuf"
 )
 
 // TestKeylessStory signs as the trainer and verifies as everybody else: with the servers, without them, and as somebody
@@ -52,6 +55,40 @@ func TestKeylessStory(t *testing.T) {
 	write(t, filepath.Join(w.model, "model.safetensors"), "weightz")
 	if a := w.verify(w.model); a.code != 1 || !strings.Contains(a.out, "digest-mismatch\n") {
 		t.Errorf("a changed file: exit %d\n%s%s", a.code, a.out, a.err)
+	}
+}
+
+// TestKeylessAfterATrustUpdateNeedsNoFlags has the instance publish trusted root and signing config through TUF: one update
+// later, sign and verify know whom to ask and whom to believe.
+func TestKeylessAfterATrustUpdateNeedsNoFlags(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sigstore.Options{})
+	read := func(path string) []byte {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	soon := time.Now().Add(time.Hour)
+	repo := tuf.New(t, soon, soon)
+	repo.Config = read(w.SigningConfig)
+	repo.Publish(read(w.TrustedRoot))
+	anchor, dir := filepath.Join(t.TempDir(), "root.json"), filepath.Join(t.TempDir(), "trust")
+	write(t, anchor, string(repo.Anchor()))
+	if a := w.hallmark("trust", "update", "--mirror", repo.URL, "--root", anchor, "--trust-dir", dir); a.code != 0 || !strings.Contains(a.out, "signers ask   "+w.URL(sigstore.Rekor)) {
+		t.Fatalf("trust update: exit %d\n%s%s", a.code, a.out, a.err)
+	}
+	sign := []string{"sign", w.model, "--trust-dir", dir, "--identity-token-file", w.tokenFile(sigstore.TokenOptions{})}
+	if a := w.hallmark(sign...); a.code != 0 {
+		t.Fatalf("sign: exit %d\n%s%s", a.code, a.out, a.err)
+	}
+	verify := []string{"verify", w.model, "--identity", trainer, "--identity-provider", w.Issuer, "--trust-dir"}
+	if a := w.hallmark(append(verify, dir)...); a.code != 0 || !strings.HasPrefix(a.out, "yes ") {
+		t.Errorf("verify: exit %d\n%s%s", a.code, a.out, a.err)
+	}
+	if a := w.hallmark(append(verify, t.TempDir())...); a.code != 4 {
+		t.Errorf("verify with nothing imported: exit %d\n%s%s", a.code, a.out, a.err)
 	}
 }
 

@@ -49,7 +49,8 @@ that do not follow from those of the files; the result says so.
 
 Without a key, an identity token gets a certificate: --identity-token or its file; else the first that is offered by
 GitHub Actions, GitLab, Kubernetes, SPIFFE, Buildkite or Google Cloud; else, on a terminal, a login. It is fetched after
-hashing. Before a public log holds a name for ever, a terminal is asked; --yes, and any place without a terminal, agree.`,
+hashing. The servers are those of --signing-config, else those that came with the imported trusted root (hallmark trust).
+Before a public log holds a name for ever, a terminal is asked; --yes, and any place without a terminal, agree.`,
 		Example: `  hallmark sign ./chat --private-key trainer.key
   hallmark sign ./chat ./adapters/* --private-key trainer.key
   hallmark sign ./corpus --kind dataset --private-key data.key --ignore-paths cache
@@ -57,6 +58,7 @@ hashing. Before a public log holds a name for ever, a terminal is asked; --yes, 
   hallmark sign registry.example/llm/chat@sha256:… --private-key trainer.key
   hallmark sign ./chat --private-key hashivault://trainer --tsa-url https://tsa.example --trusted-root trusted_root.json
   hallmark sign ./chat --trusted-root trusted_root.json --signing-config signing_config.json
+  hallmark trust update && hallmark sign ./chat
   hallmark sign --digests digests.json --expect-name chat --private-key trainer.key`,
 		Args: cobra.ArbitraryArgs, // none with --digests, which the environment may hold
 		RunE: func(c *cobra.Command, args []string) error {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hallmark-project/hallmark/pkg/signer"
 	"github.com/hallmark-project/hallmark/pkg/trust"
+	"github.com/hallmark-project/hallmark/pkg/trust/store"
 )
 
 // signFlags is what to sign with.
@@ -37,7 +38,7 @@ func (o *signFlags) bind(f *pflag.FlagSet) {
 	o.identity.bind(f)
 	f.StringVar(&o.TrustedRoot, "trusted-root", "", "keyless, --tsa-url and --signing-config: Sigstore trusted_root.json `FILE`, against which the servers' answers are checked, instead of the imported one (hallmark trust)")
 	bindTrustDir(f, &o.TrustDir)
-	f.StringVar(&o.SigningConfig, "signing-config", "", "Sigstore signing_config.json `FILE`: the servers for keyless; with --private-key, the transparency logs and timestamp authorities")
+	f.StringVar(&o.SigningConfig, "signing-config", "", "Sigstore signing_config.json `FILE`: the servers for keyless, instead of those imported with the trusted root (hallmark trust); with --private-key, the transparency logs and timestamp authorities")
 	f.StringArrayVar(&o.TimestampURLs, "tsa-url", nil, "with --private-key: `URL` of a timestamp authority (RFC 3161) to have signatures timestamped by, instead of the signing config's (repeats)")
 	f.DurationVar(&o.Timeout, "timeout", 2*time.Minute, "longest `TIME` of one network step; hashing has no limit")
 }
@@ -60,11 +61,13 @@ func (o *signFlags) load(ctx context.Context, s streams) (signer.Signer, error) 
 			return nil, err
 		}
 		return o.addWitnesses(by)
-	case keyless, o.SigningConfig != "":
-		return o.loadKeyless(s)
 	}
-	return nil, usageError{hintError{errors.New("nothing to sign with"),
-		"--private-key FILE (hallmark keygen makes one), or keyless --signing-config FILE"}}
+	by, err := o.loadKeyless(s)
+	if !keyless && o.SigningConfig == "" && (errors.Is(err, store.ErrNone) || errors.Is(err, errNoServers)) {
+		return nil, usageError{hintError{errors.New("nothing to sign with"),
+			"--private-key FILE (hallmark keygen makes one); keyless, hallmark trust update or --trusted-root FILE --signing-config FILE"}}
+	}
+	return by, err
 }
 
 func (o *signFlags) loadKey(ctx context.Context, s streams) (signer.Signer, error) {

@@ -158,6 +158,37 @@ func TestSignTakesTheAmbientToken(t *testing.T) {
 	}
 }
 
+// TestSignIsKeylessWithoutFlagsAfterAnImport: a job that has an identity signs unattended, and a key that is named is the
+// one that signs.
+func TestSignIsKeylessWithoutFlagsAfterAnImport(t *testing.T) {
+	i := newInstance(t)
+	file := files(t, 1)[0]
+	t.Setenv("HALLMARK_TRUST_DIR", filepath.Join(t.TempDir(), "store"))
+	if code, _, stderr := hallmark(t, "sign", file); code != exitUsage || !strings.Contains(stderr, "hallmark: nothing to sign with\n") {
+		t.Errorf("nothing imported: exit code %d, said %q", code, stderr)
+	}
+	mustRun(t, "trust", "import", i.root, "--signing-config", i.config)
+	if code, _, stderr := hallmark(t, "sign", file); code != exitUnknown || fmt.Sprint(i.asked) != "[token certificate]" {
+		t.Errorf("exit code %d, asked for %v, said %q", code, i.asked, stderr)
+	}
+	i.asked = nil
+	t.Chdir(t.TempDir())
+	mustRun(t, "keygen", "trainer")
+	mustRun(t, "sign", file, "--private-key", "trainer.key")
+	t.Setenv("ACTIONS_ID_TOKEN_REQUEST_URL", "")
+	t.Setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "")
+	if code, _, stderr := hallmark(t, "sign", file); code != exitUsage || !strings.Contains(stderr, "nothing to sign with: no key is named, and no identity token is offered here") {
+		t.Errorf("no token is offered: exit code %d, said %q", code, stderr)
+	}
+	mustRun(t, "trust", "import", i.root) // the signing config before was another root's
+	if code, _, stderr := hallmark(t, "sign", file); code != exitUsage || !strings.Contains(stderr, "hallmark: nothing to sign with\n") {
+		t.Errorf("no signing config: exit code %d, said %q", code, stderr)
+	}
+	if len(i.asked) != 0 {
+		t.Errorf("asked for %v", i.asked)
+	}
+}
+
 func TestSignAsksForNoTokenBeforeHashing(t *testing.T) {
 	i := newInstance(t)
 	empty := t.TempDir() // nothing to hash, so nothing to sign

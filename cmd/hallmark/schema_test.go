@@ -139,11 +139,24 @@ func TestOutputFitsItsSchema(t *testing.T) {
 		}
 	}
 	repo := tuf.New(t, end, end)
-	repo.Publish(tuf.TrustedRoot(t, "mirror.test", begin, end))
 	if err := os.WriteFile("anchor.json", repo.Anchor(), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	check(t, all, seen, mustRun(t, "trust", "update", "--mirror", repo.URL, "--root", "anchor.json", "--json"))
+	const servers = `{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json",
+"caUrls":[{"url":"https://ca.test","majorApiVersion":1,"validFor":{"start":"2020-01-01T00:00:00Z"},"operator":"test"}],
+"rekorTlogUrls":[{"url":"https://log.test","majorApiVersion":1,"validFor":{"start":"2020-01-01T00:00:00Z"},"operator":"test"}],
+"rekorTlogConfig":{"selector":"ANY"}}`
+	for config, want := range map[string]bool{"": false, "nonsense": false, servers: true} {
+		if repo.Config = nil; config != "" {
+			repo.Config = []byte(config)
+		}
+		repo.Publish(tuf.TrustedRoot(t, "mirror.test", begin, end))
+		out := mustRun(t, "trust", "update", "--mirror", repo.URL, "--root", "anchor.json", "--json")
+		if strings.Contains(out, `"signingServers"`) != want {
+			t.Errorf("with the signing config %q: %s", config, out)
+		}
+		check(t, all, seen, out)
+	}
 	for name := range all {
 		if !seen[name] {
 			t.Errorf("nothing that was printed is %s", name)

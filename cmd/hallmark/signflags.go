@@ -11,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/hallmark-project/hallmark/pkg/signer"
+	"github.com/hallmark-project/hallmark/pkg/token"
 	"github.com/hallmark-project/hallmark/pkg/trust"
 	"github.com/hallmark-project/hallmark/pkg/trust/store"
 )
@@ -63,9 +64,16 @@ func (o *signFlags) load(ctx context.Context, s streams) (signer.Signer, error) 
 		return o.addWitnesses(by)
 	}
 	by, err := o.loadKeyless(s)
-	if !keyless && o.SigningConfig == "" && (errors.Is(err, store.ErrNone) || errors.Is(err, errNoServers)) {
-		return nil, usageError{hintError{errors.New("nothing to sign with"),
+	if keyless || o.SigningConfig != "" { // keyless was asked for: what is missing is the whole story
+		return by, err
+	}
+	switch {
+	case errors.Is(err, store.ErrNone), errors.Is(err, errNoServers):
+		err = usageError{hintError{errors.New("nothing to sign with"),
 			"--private-key FILE (hallmark keygen makes one); keyless, hallmark trust update or --trusted-root FILE --signing-config FILE"}}
+	case errors.Is(err, token.ErrNone):
+		err = usageError{hintError{fmt.Errorf("nothing to sign with: no key is named, and %w", token.ErrNone),
+			"--private-key FILE; keyless, --identity-token-file FILE, or a CI job's permission to get a token"}}
 	}
 	return by, err
 }

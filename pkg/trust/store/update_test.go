@@ -269,6 +269,40 @@ func TestUpdateKnowsTheTwoInstances(t *testing.T) {
 	}
 }
 
+// TestUpdateEndsWithItsTimeout has the mirror take for ever over each of its files.
+func TestUpdateEndsWithItsTimeout(t *testing.T) {
+	for _, slow := range []string{"2.root.json", "timestamp.json", "1.snapshot.json", "1.targets.json", "." + rootTarget, "." + configTarget} {
+		r := newRepository(t)
+		r.Config = []byte("{}")
+		r.Publish(trustedRoot(t, "one.test"))
+		s, _ := newStore(t)
+		o := options(r)
+		o.Timeout, o.Transport = time.Minute, &hanging{slow}
+		_, err := s.Update(t.Context(), o)
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), slow) {
+			t.Errorf("%s: updated: %v", slow, err)
+		}
+		if _, err := s.Load(); !errors.Is(err, ErrNone) {
+			t.Errorf("%s: something was stored: %v", slow, err)
+		}
+		o.Transport = nil
+		mustUpdate(t, s, o)
+	}
+}
+
+// hanging answers until a file is asked for, and then lets the time that it is given pass.
+type hanging struct{ file string }
+
+func (h *hanging) RoundTrip(r *http.Request) (*http.Response, error) {
+	if !strings.HasSuffix(r.URL.Path, h.file) {
+		return http.DefaultTransport.RoundTrip(r)
+	}
+	if _, limited := r.Context().Deadline(); !limited {
+		return nil, errors.New("this request may take for ever")
+	}
+	return nil, context.DeadlineExceeded
+}
+
 func TestUpdateEndsWithItsContext(t *testing.T) {
 	r := newRepository(t)
 	r.Publish(trustedRoot(t, "one.test"))

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/hallmark-project/hallmark/attestations"
+	"github.com/hallmark-project/hallmark/pkg/hashing/cache"
 	"github.com/hallmark-project/hallmark/pkg/manifest"
 	"github.com/hallmark-project/hallmark/pkg/policy"
 )
@@ -30,6 +31,10 @@ type FilesOptions struct {
 	Signature   string                  // signature file of another name, which is not content
 	Workers     int                     // 0: one per core
 	Progress    func(done, total int64) // bytes hashed; nil: none
+
+	// InsecureCache has files not be read whose digests it knows: see manifest.Options.Cache. The decision says so. nil:
+	// every file is read.
+	InsecureCache *cache.Cache
 }
 
 // Describe returns the path.
@@ -107,7 +112,7 @@ func (f *Files) listing(s *attestations.Signature) (manifest.Options, []string) 
 	o := manifest.Options{
 		Method: r.Method, Algorithm: r.Algorithm, ShardSize: r.ShardSize, AllowSymlinks: r.AllowSymlinks,
 		IgnorePaths: f.Options.IgnorePaths, Signature: f.Options.Signature,
-		NoID: !s.WholeSHA256(),
+		NoID: !s.WholeSHA256(), Cache: f.Options.InsecureCache,
 	}
 	var notes []string
 	for _, p := range r.IgnorePaths {
@@ -147,6 +152,10 @@ func (f *Files) hash(ctx context.Context, l *manifest.Listing, s *attestations.S
 	}
 	if m.WeakStat {
 		out.Notes = append(out.Notes, "the file system has no stable inode numbers and times: only sizes and modification times were compared before and after reading")
+	}
+	if m.Cached > 0 {
+		out.Artifact.Bytes = policy.BytesUnread
+		out.Notes = append(out.Notes, fmt.Sprintf("%d of %d files were not read: their digests are remembered from before, by inode, size and times", m.Cached, len(m.Files)))
 	}
 	found, err := (&attestations.Signature{Serialization: m.Serialization, Resources: m.Resources}).Files()
 	if err != nil {

@@ -21,6 +21,9 @@ type artifactFlags struct {
 	hash hashFlags
 	net  networkFlags
 	kind string
+
+	remembered cacheFlags
+	reuse      reuseFlags
 }
 
 func newSign(s streams) *cobra.Command {
@@ -47,12 +50,18 @@ no byte is read, and kind and exclusions are what is typed here. The signature g
 and belongs into the artifact as model.sig. Where thousands of small files are packed, the artifact ID stands on digests
 that do not follow from those of the files; the result says so.
 
+--cache does not read files whose SHA-256 was made before and whose inode, size and times have not changed since; small
+files that are packed for the ID are read together where one of them changed. --reuse takes such a digest only where a
+signature by the same key lists it under the same name: then nobody who can write to the cache alone gets anything signed.
+Times alone would not do: a signature says when it was there, not since when the files are what they are.
+
 Without a key, an identity token gets a certificate: --identity-token or its file; else the first that is offered by
 GitHub Actions, GitLab, Kubernetes, SPIFFE, Buildkite or Google Cloud; else, on a terminal, a login. It is fetched after
 hashing. The servers are those of --signing-config, else those that came with the imported trusted root (hallmark trust).
 Before a public log holds a name for ever, a terminal is asked; --yes, and any place without a terminal, agree.`,
 		Example: `  hallmark sign ./chat --private-key trainer.key
   hallmark sign ./chat ./adapters/* --private-key trainer.key
+  hallmark sign ./chat --private-key trainer.key --reuse ./chat/model.sig
   hallmark sign ./corpus --kind dataset --private-key data.key --ignore-paths cache
   hallmark sign ./chat --private-key leaf.key --signing-certificate leaf.pem --certificate-chain intermediate.pem
   hallmark sign registry.example/llm/chat@sha256:… --private-key trainer.key
@@ -75,6 +84,13 @@ Before a public log holds a name for ever, a terminal is asked; --yes, and any p
 			if err := elsewhere.check(args, &of); err != nil {
 				return err
 			}
+			wanted, err := of.reuse.check(len(args), of.hash)
+			if err != nil {
+				return err
+			}
+			of.remembered.Cache = of.remembered.Cache || wanted
+			of.remembered.open(s)
+			defer of.remembered.save(s)
 			jobs, err := of.jobs(args, bar)
 			if len(args) == 0 {
 				jobs, err = elsewhere.jobs(&of)
@@ -87,12 +103,17 @@ Before a public log holds a name for ever, a terminal is asked; --yes, and any p
 			if err != nil {
 				return err
 			}
+			if err := of.reuse.load(by); err != nil {
+				return err
+			}
 			return signAll(c.Context(), s, jobs, kind, by, bar, out)
 		},
 	}
 	of.list.bind(c.Flags())
 	of.list.bindSignature(c.Flags(), "`FILE` to write the signature to, instead of model.sig or FILE.sig")
 	of.hash.bind(c.Flags())
+	of.remembered.bind(c.Flags())
+	of.reuse.bind(c.Flags())
 	elsewhere.bind(c.Flags())
 	with.bind(c.Flags())
 	of.net.bindRegistry(c.Flags())
@@ -103,7 +124,9 @@ Before a public log holds a name for ever, a terminal is asked; --yes, and any p
 
 // jobs are the artifacts that args name, each once.
 func (of *artifactFlags) jobs(args []string, bar *progress) ([]job, error) {
-	o := manifest.Options{IgnorePaths: of.list.IgnorePaths, AllowSymlinks: of.list.AllowSymlinks, Signature: of.list.Signature}
+	o := manifest.Options{IgnorePaths: of.list.IgnorePaths, AllowSymlinks: of.list.AllowSymlinks, Signature: of.list.Signature,
+		Cache: of.remembered.opened}
+	of.reuse.apply(&o)
 	if err := of.hash.apply(&o); err != nil {
 		return nil, err
 	}
@@ -126,7 +149,7 @@ func (of *artifactFlags) jobs(args []string, bar *progress) ([]job, error) {
 			return nil, usagef("%s is named twice", printable(arg))
 		case at.onDisk():
 			jobs[i] = &diskJob{path: at.path, options: share.of(o, sum()), share: share}
-		case of.hash != hashFlags{Hash: string(hashing.SHA256)} || of.list.AllowSymlinks || len(of.list.IgnorePaths) > 0 || of.list.Signature != "":
+		case of.hash != hashFlags{Hash: string(hashing.SHA256)} || of.list.AllowSymlinks || len(of.list.IgnorePaths) > 0 || of.list.Signature != "" || of.reuse.Reuse != "":
 			return nil, usagef("flags that choose or hash files are for files on disk: in a registry the manifest says it all")
 		default:
 			jobs[i] = &referenceJob{ref: at.ref, options: of.net.options()}
@@ -248,6 +271,7 @@ type signedResult struct {
 }
 
 func (r result) show(s streams, kind attestations.Kind, out output) error {
+	sayCached(s, r.cached, r.files)
 	switch {
 	case out.JSON:
 		return writeJSON(s.out, signedResult{"hallmark.signed/v1", r.what, r.made.ID, string(kind), r.where, r.made.Signer, r.stated})

@@ -1,0 +1,481 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hallmark-project/hallmark/attestations"
+	"github.com/hallmark-project/hallmark/pkg/host"
+	"github.com/hallmark-project/hallmark/pkg/manifest"
+	"github.com/hallmark-project/hallmark/pkg/process"
+	"github.com/hallmark-project/hallmark/pkg/signer"
+	"github.com/hallmark-project/hallmark/pkg/token"
+	"github.com/hallmark-project/hallmark/registry"
+)
+
+// runName is the one command whose exit codes are another's.
+const runName = "run"
+
+// runFlags is what a command is run for, on what, and what becomes of what is known then.
+type runFlags struct {
+	claimFlags
+	Type       string
+	Inputs     []string
+	Output     string
+	Container  string
+	Builder    string
+	Parameters []string
+	Env        []string
+	Redact     []string
+	Report     string
+	Unsigned   string
+}
+
+func newRun(s streams) *cobra.Command {
+	var f runFlags
+	c := &cobra.Command{
+		Use:   runName + " --type TYPE --input ROLE=PATH|REF… --output PATH -- COMMAND…",
+		Short: "Run a command that makes an artifact, and state from what it was made",
+		Long: `Run a training, a conversion, a merge: hash its inputs, run the command, see that the inputs are still the same, hash the
+output, and sign SLSA provenance on it. With --unsigned the statement is left as a draft for a signer elsewhere
+(hallmark sign --statement), and this machine needs no key and no token.
+
+The command has the terminal, the streams and the signals to itself; run waits until all that it started has ended. It gets
+no identity token, no HALLMARK_ variable and no password from the environment. Key files are read before it starts, tokens
+fetched after it ended. Where it fails nothing is stated.
+
+Exit codes: the command's own; 128 and the signal's number where a signal ended it; 125 where run itself failed or refused,
+before or after; 130 and 143 where it was interrupted while it hashed. --report tells them apart.`,
+		Example: `  hallmark run --type finetune --input base-model=./base --input dataset.train=./corpus --output ./chat \
+    --private-key trainer.key -- python train.py --epochs 3
+  hallmark run --type quantize --input base-model=registry.example/llm/chat@sha256:… --output ./chat-int8 \
+    --parameter scheme=int8 --unsigned draft.json -- ./quantize.sh`,
+		Args: func(c *cobra.Command, args []string) error {
+			if c.ArgsLenAtDash() != 0 || len(args) == 0 {
+				return errors.New("the command stands after --")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			j := &runJob{f: &f, s: s, args: args}
+			err := asRun(j.do(c.Context()))
+			j.close()
+			return errors.Join(err, j.report(c.Context(), err))
+		},
+	}
+	f.bindRun(c)
+	return c
+}
+
+func (f *runFlags) bindRun(c *cobra.Command) {
+	flags := c.Flags()
+	flags.StringVar(&f.Type, "type", "", "what is done: `train`, finetune, adapter, merge, distill, quantize, prune, convert, package or dataset-prepare")
+	flags.StringArrayVar(&f.Inputs, "input", nil, "`ROLE=PATH|REF` that it is made from, or ROLE:NAME=…, such as base-model=./base, dataset.train=./corpus, source=git+https://HOST/PATH@COMMIT (repeats)")
+	flags.StringVar(&f.Output, "output", "", "`PATH` of the artifact that the command makes: nothing is there yet, or an empty directory")
+	flags.StringVar(&f.kind, "kind", "", "what it makes: `model`, adapter or dataset; default: by the type")
+	flags.StringVar(&f.Container, "container", "", "`REF@sha256:…` of the image that this runs in")
+	flags.StringVar(&f.Builder, "builder", attestations.BuilderRun, "`URI` of who runs this")
+	flags.StringArrayVar(&f.Parameters, "parameter", nil, "`NAME=VALUE` that was chosen, such as seed=7; weights.PARENT=0.5 for a merge (repeats)")
+	flags.StringArrayVar(&f.Env, "env", nil, "`NAME` of an environment variable to record; none else is (repeats)")
+	flags.StringArrayVar(&f.Redact, "redact", nil, "regular `EXPRESSION` for secrets in the command that no built-in rule knows: its last group is hidden, or all of it (repeats)")
+	flags.StringVar(&f.Unsigned, "unsigned", "", "leave the statement in `FILE`, for a signer elsewhere, instead of signing it")
+	flags.StringVar(&f.Report, "report", "", "write exit codes and what was stated to `FILE`, as JSON, however it ends")
+	f.list.bind(flags)
+	f.with.bind(flags)
+	f.net.bindRegistry(flags)
+	flags.BoolVar(&f.out.Quiet, "quiet", false, "say nothing of what was done")
+}
+
+// runJob is one run.
+type runJob struct {
+	f    *runFlags
+	s    streams
+	args []string
+
+	build    attestations.BuildType
+	kind     attestations.Kind
+	output   string   // as it was typed
+	environ  []string // the command's
+	redactor *process.Redactor
+	inputs   []*input
+	found    host.Facts
+	by       signer.Signer // nil: a draft
+
+	ended *process.Result // nil: the command was not started
+	made  *claimed        // nil: there is no output
+	told  ranStatement
+}
+
+// do is the whole run. What it learns stays in j, for the report.
+func (j *runJob) do(ctx context.Context) error {
+	if err := j.prepare(); err != nil {
+		return err
+	}
+	if err := j.load(ctx); err != nil {
+		return err
+	}
+	if err := j.before(ctx); err != nil {
+		return err
+	}
+	p, err := j.provenance()
+	if err != nil {
+		return err
+	}
+	if err := j.run(ctx); err != nil {
+		return err
+	}
+	for _, in := range j.inputs {
+		if err := in.again(ctx, j.f); err != nil {
+			return err
+		}
+	}
+	if err := j.hash(ctx); err != nil {
+		return err
+	}
+	p.RunDetails.Metadata.StartedOn, p.RunDetails.Metadata.FinishedOn = j.ended.Started, j.ended.Finished
+	if len(j.ended.Passed) > 0 {
+		p.BuildDefinition.InternalParameters.Facts["signals"] = strings.Join(j.ended.Passed, " ")
+	}
+	return j.state(ctx, p)
+}
+
+// prepare reads the flags, without a look at anything large.
+func (j *runJob) prepare() error {
+	f := j.f
+	f.net.Timeout = f.with.Timeout
+	if f.Type == "" || f.Output == "" {
+		return usagef("--type and --output are needed: what is done, and where what it makes will lie")
+	}
+	var err error
+	if j.build, err = attestations.ParseBuildType(f.Type); err != nil {
+		return usagef("--type: %w", err)
+	}
+	j.kind = j.build.Kinds()[0]
+	if f.kind != "" {
+		if j.kind, err = attestations.ParseKind(f.kind); err != nil {
+			return usagef("--kind: %w", err)
+		}
+	}
+	var rules []*regexp.Regexp
+	for _, text := range f.Redact {
+		rule, err := regexp.Compile(text)
+		if err != nil || text == "" {
+			return usagef("--redact %q: no regular expression: %v", text, err)
+		}
+		rules = append(rules, rule)
+	}
+	j.redactor = process.NewRedactor(os.Environ(), rules)
+	j.environ = process.Without(os.Environ(), f.withheld)
+	if j.inputs, err = parseInputs(f.Inputs); err != nil {
+		return err
+	}
+	if err := j.checkRoles(true); err != nil {
+		return err
+	}
+	j.output = f.Output
+	if err := checkFresh(j.output); err != nil {
+		return err
+	}
+	return j.checkPlaces()
+}
+
+// withheld reports whether the command gets no environment variable of this name: it would let it sign in our place.
+func (f *runFlags) withheld(name string) bool {
+	return strings.HasPrefix(name, "HALLMARK_") || token.IsVariable(name) || f.with.PasswordEnv != "" && name == f.with.PasswordEnv ||
+		name == "VAULT_TOKEN" && strings.HasPrefix(f.with.PrivateKey, "hashivault:")
+}
+
+// checkRoles holds the inputs to the build type's table. Early, the source may still be found.
+func (j *runJob) checkRoles(early bool) error {
+	var roles []attestations.Role
+	source := false
+	for _, in := range j.inputs {
+		roles = append(roles, in.role)
+		source = source || in.role == attestations.RoleSource
+	}
+	if j.f.Container != "" {
+		roles = append(roles, attestations.RoleContainer)
+	}
+	if !source && (early || j.found.Commit != nil) {
+		roles = append(roles, attestations.RoleSource)
+	}
+	err := j.build.CheckInputs(roles)
+	if err != nil && !early {
+		if j.found.CommitErr != nil && !errors.Is(j.found.CommitErr, host.ErrNoCommit) {
+			err = fmt.Errorf("%w: %w", err, j.found.CommitErr)
+		}
+		return usageError{hintError{err, "run it in a git working tree, or say --input source=PATH or --input source=git+https://HOST/PATH@COMMIT"}}
+	}
+	if err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
+// checkFresh refuses an output that holds anything already: it would be stated to be made by the command.
+func checkFresh(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.IsDir():
+		entries, err := os.ReadDir(path)
+		if err != nil {
+			return err
+		}
+		if len(entries) == 0 {
+			return nil
+		}
+	}
+	return refusal{hintError{fmt.Errorf("output %s: something is there already, and the command did not make it", printable(path)),
+		"name another --output; what it goes on from is an --input of its own"}}
+}
+
+// checkPlaces refuses an output inside an input and the other way round, and files of ours inside either.
+func (j *runJob) checkPlaces() error {
+	out := realTarget(j.output)
+	for _, in := range j.inputs {
+		if !in.at.onDisk() {
+			continue
+		}
+		at := in.at.real()
+		switch {
+		case inside(at, out):
+			return usagef("the output %s lies inside the input %s, which it would change", printable(j.output), printable(in.arg))
+		case inside(out, at):
+			return usagef("the input %s lies inside the output %s", printable(in.arg), printable(j.output))
+		}
+		for _, own := range []string{j.f.Report, j.f.Unsigned} {
+			if own != "" && inside(at, realTarget(own)) {
+				return usagef("%s lies inside the input %s, which it would change", printable(own), printable(in.arg))
+			}
+		}
+	}
+	for _, own := range []string{j.f.Report, j.f.Unsigned} {
+		if own != "" && inside(out, realTarget(own)) {
+			return usagef("%s lies inside the output, which it would change", printable(own))
+		}
+	}
+	return nil
+}
+
+// realTarget is the absolute path of something that need not be there yet, its folder's links followed.
+func realTarget(path string) string {
+	if _, err := os.Lstat(path); err == nil {
+		return place{path: path}.real()
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return path
+	}
+	return filepath.Join(place{path: filepath.Dir(abs)}.real(), filepath.Base(abs))
+}
+
+// inside reports whether path is folder or lies below it.
+func inside(folder, path string) bool {
+	rel, err := filepath.Rel(folder, path)
+	return err == nil && filepath.IsLocal(rel)
+}
+
+// load opens what will be signed with, before the command could exchange it. Tokens are fetched when something is signed.
+func (j *runJob) load(ctx context.Context) error {
+	with := &j.f.with
+	if j.f.Unsigned != "" {
+		if with.PrivateKey != "" || with.SigningConfig != "" || with.identity.wanted() {
+			return usagef("--unsigned leaves a draft, and what to sign it with is named: use one")
+		}
+		return nil
+	}
+	with.identity.silent, with.identity.hold = j.f.out.Quiet, (*progress)(nil).hold
+	var err error
+	j.by, err = with.load(ctx, j.s)
+	return err
+}
+
+// before looks at all that the command starts from: inputs, and the directory that it runs in.
+func (j *runJob) before(ctx context.Context) error {
+	apart := []string{realTarget(j.output)}
+	for _, in := range j.inputs {
+		if in.at.onDisk() {
+			apart = append(apart, in.at.real())
+		}
+	}
+	looked := make(chan error, 1)
+	go func() {
+		var err error
+		j.found, err = host.Find(ctx, host.Options{Program: j.args[0], Environ: j.environ, Apart: apart})
+		looked <- err
+	}()
+	var failed error
+	for _, in := range j.inputs {
+		if failed = in.read(ctx, j.s, j.f, j.environ, apart); failed != nil {
+			break
+		}
+	}
+	if err := <-looked; failed == nil {
+		failed = err
+	}
+	if failed != nil {
+		return failed
+	}
+	return j.checkRoles(false)
+}
+
+// provenance is all of the statement that is known before the command runs. It is tried on an artifact that is none, so
+// that what cannot be stated is said before days of training.
+func (j *runJob) provenance() (attestations.Provenance, error) {
+	var p attestations.Provenance
+	b := &p.BuildDefinition
+	b.BuildType, b.ExternalParameters.Command = j.build, j.redactor.Command(j.args)
+	for _, text := range j.f.Parameters {
+		name, value, ok := strings.Cut(text, "=")
+		if !ok || name == "" || value == "" {
+			return p, usagef("--parameter %s: it is NAME=VALUE", printable(text))
+		}
+		if err := b.ExternalParameters.Set(name, value); err != nil {
+			return p, usagef("--parameter: %w", err)
+		}
+	}
+	for _, in := range j.inputs {
+		b.ResolvedDependencies = append(b.ResolvedDependencies, in.made)
+	}
+	if j.f.Container != "" {
+		ref, err := registry.ParseRef(j.f.Container)
+		if err != nil || ref.Digest() == "" {
+			return p, usagef("--container %s: it is REF@sha256:…", printable(j.f.Container))
+		}
+		digest, err := attestations.ParseArtifactID(ref.Digest())
+		if err != nil {
+			return p, usagef("--container: %w", err)
+		}
+		b.ResolvedDependencies = append(b.ResolvedDependencies, attestations.Dependency{Name: string(attestations.RoleContainer),
+			Role: attestations.RoleContainer, URI: "oci://" + ref.Pinned(ref.Digest()), Digest: digest})
+	}
+	p.Record(j.found)
+	for _, name := range j.f.Env {
+		if j.f.withheld(name) {
+			return p, usagef("--env %s: the command does not get it", printable(name))
+		}
+		if value, ok := os.LookupEnv(name); ok {
+			if b.InternalParameters.Environment == nil {
+				b.InternalParameters.Environment = map[string]string{}
+			}
+			b.InternalParameters.Environment[name] = j.redactor.Variable(name, value)
+		}
+	}
+	p.RunDetails.Builder = attestations.Builder{ID: j.f.Builder, Version: map[string]string{"hallmark": version()}}
+	p.RunDetails.Metadata.StartedOn = now()
+	p.RunDetails.Metadata.FinishedOn = p.RunDetails.Metadata.StartedOn
+	nothing := attestations.Artifact{ID: "sha256:" + strings.Repeat("0", 64), Name: filepath.Base(realTarget(j.output)), Kind: j.kind}
+	if _, err := attestations.NewStatement(nothing, p); err != nil {
+		return p, usageError{err}
+	}
+	return p, nil
+}
+
+// run runs the command. That it failed is a commandEnded.
+func (j *runJob) run(ctx context.Context) error {
+	back := j.s.leaveSignals()
+	r, err := process.Run(ctx, process.Command{
+		Args: j.args, Env: j.environ, In: fileOf(j.s.in), Out: fileOf(j.s.out), Err: fileOf(j.s.err),
+		Waiting: func(left int) {
+			fmt.Fprintf(j.s.err, "hallmark: the command has ended, and what it started has not: waiting for %d processes\n", left)
+		},
+	})
+	back()
+	if err != nil {
+		return err
+	}
+	j.ended = &r
+	if !r.Succeeded() {
+		return commandEnded{r.Code}
+	}
+	return nil
+}
+
+// fileOf is the file behind a stream; nil where there is none.
+func fileOf(stream any) *os.File {
+	if w, ok := stream.(*checkedWriter); ok {
+		stream = w.w
+	}
+	f, _ := stream.(*os.File)
+	return f
+}
+
+// hash reads what the command made. It may not bring evidence of its own: what is left out of the artifact would be its
+// choice, and so would be what is said about it.
+func (j *runJob) hash(ctx context.Context) error {
+	info, err := os.Lstat(j.output)
+	if err != nil {
+		return refusal{fmt.Errorf("the command ended well and made no output: %w", err)}
+	}
+	if !info.IsDir() && !info.Mode().IsRegular() {
+		return refusal{fmt.Errorf("output %s: it is no file or directory", printable(j.output))}
+	}
+	places, err := registry.PlacesOf(j.output)
+	if err != nil {
+		return err
+	}
+	for _, reserved := range []string{places.Signature, places.Claims, places.Outside} {
+		if reserved == "" {
+			continue
+		}
+		if _, err := os.Lstat(reserved); !errors.Is(err, fs.ErrNotExist) {
+			return refusal{fmt.Errorf("%s is there, a name that is kept for evidence on the output", printable(reserved))}
+		}
+	}
+	o := manifest.Options{IgnorePaths: j.f.list.IgnorePaths, AllowSymlinks: j.f.list.AllowSymlinks}
+	m, err := build(ctx, j.s, j.output, o, j.f.out)
+	if err != nil {
+		return fmt.Errorf("output %s: %w", printable(j.output), err)
+	}
+	c := &claimed{path: j.output, files: m.Files}
+	c.on.Name, c.on.Kind = m.Name, j.kind
+	if c.on.ID, err = m.ID(); err == nil {
+		j.made = c
+	}
+	return err
+}
+
+// state signs the provenance of what was made and stores it there, or leaves it as a draft.
+func (j *runJob) state(ctx context.Context, p attestations.Provenance) error {
+	statement, err := attestations.NewStatement(j.made.on, p)
+	if err != nil {
+		return refusal{err}
+	}
+	if j.by == nil {
+		if err := replaceFile(j.f.Unsigned, statement.Payload()); err != nil {
+			return fmt.Errorf("write draft: %w", err)
+		}
+		j.told.Draft = j.f.Unsigned
+		if !j.f.out.Quiet {
+			fmt.Fprintf(j.s.err, "hallmark: drafted %s about %s %s in %s\n", p.PredicateType(), printable(j.output), j.made.on.ID, printable(j.f.Unsigned))
+		}
+		return nil
+	}
+	opened, where, err := j.made.sign(ctx, "", statement, j.by)
+	if err != nil {
+		return err
+	}
+	j.told.Bundle, j.told.Where = opened.Name(), where
+	if j.f.out.Quiet {
+		return nil
+	}
+	return showClaim(streams{out: j.s.err}, j.made, p, opened, where, output{}) // stdout is the command's
+}
+
+func (j *runJob) close() {
+	for _, in := range j.inputs {
+		in.close()
+	}
+}

@@ -28,6 +28,9 @@ type input struct {
 
 	made  attestations.Dependency
 	watch *manifest.Watch // on disk, but for a git working tree
+
+	files  []manifest.File // none for a git commit
+	single bool            // one file rather than a directory
 }
 
 // parseInputs reads ROLE[:NAME]=PATH|REF, each. Without a NAME an input is called what it is called where it lies.
@@ -110,7 +113,7 @@ func (in *input) read(ctx context.Context, s streams, f *runFlags, environ, apar
 	case in.at.onDisk():
 		err = in.readDisk(ctx, s, f, environ, apart)
 	default:
-		in.made, err = in.resolve(ctx, f)
+		in.made, err = in.resolve(ctx, f, f.Link != "")
 	}
 	if err != nil {
 		return fmt.Errorf("input %s %s: %w", in.role, printable(in.arg), err)
@@ -143,7 +146,7 @@ func (in *input) readDisk(ctx context.Context, s streams, f *runFlags, environ, 
 	if err != nil {
 		return err
 	}
-	in.watch = w
+	in.watch, in.files, in.single = w, w.Manifest.Files, w.Manifest.Single
 	in.made = attestations.Dependency{Name: in.name, Role: in.role, URI: attestations.LocalURI(in.name)}
 	if snapshot, err := manifest.ReadSnapshot(path); err == nil {
 		in.made.URI = hub + "/" + strings.TrimPrefix(snapshot.Type+"/", "models/") + snapshot.Repo + "/tree/" + snapshot.Commit
@@ -160,8 +163,9 @@ func (in *input) readDisk(ctx context.Context, s streams, f *runFlags, environ, 
 	return err
 }
 
-// resolve asks the registry or layout for the artifact's canonical manifest, whose digest is its ID.
-func (in *input) resolve(ctx context.Context, f *runFlags) (attestations.Dependency, error) {
+// resolve asks the registry or layout for the artifact's canonical manifest, whose digest is its ID. Its files are listed
+// where they are wanted: a manifest that packs them does not say which they are.
+func (in *input) resolve(ctx context.Context, f *runFlags, list bool) (attestations.Dependency, error) {
 	d := attestations.Dependency{Name: in.name, Role: in.role}
 	stored, err := registry.Find(ctx, in.at.ref, f.net.options())
 	if err != nil {
@@ -171,6 +175,13 @@ func (in *input) resolve(ctx context.Context, f *runFlags) (attestations.Depende
 	canonical, err := stored.Artifact.Canonical()
 	if err != nil {
 		return d, err
+	}
+	if list {
+		m, err := stored.List()
+		if err != nil {
+			return d, err
+		}
+		in.files, in.single = m.Files, m.Single
 	}
 	d.URI = attestations.LocalURI(in.name)
 	if in.at.ref.Layout() == "" {
@@ -189,7 +200,7 @@ func (in *input) again(ctx context.Context, f *runFlags) error {
 		err = in.watch.Again(ctx)
 	case !in.at.ref.IsZero():
 		var now attestations.Dependency
-		if now, err = in.resolve(ctx, f); err == nil && now.Digest != in.made.Digest {
+		if now, err = in.resolve(ctx, f, false); err == nil && now.Digest != in.made.Digest {
 			err = fmt.Errorf("it was %s and is %s", in.made.Digest, now.Digest)
 		}
 	}

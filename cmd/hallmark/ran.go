@@ -77,6 +77,7 @@ type ranOutput struct {
 type ranStatement struct {
 	Bundle string `json:"bundle,omitempty"` // its own name
 	Where  string `json:"where,omitempty"`
+	Link   string `json:"link,omitempty"`  // file of the in-toto link
 	Draft  string `json:"draft,omitempty"` // file of a draft that nobody signed
 }
 

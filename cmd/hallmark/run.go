@@ -37,6 +37,7 @@ type runFlags struct {
 	Redact     []string
 	Report     string
 	Unsigned   string
+	Link       string
 }
 
 func newRun(s streams) *cobra.Command {
@@ -87,6 +88,7 @@ func (f *runFlags) bindRun(c *cobra.Command) {
 	flags.StringArrayVar(&f.Env, "env", nil, "`NAME` of an environment variable to record; none else is (repeats)")
 	flags.StringArrayVar(&f.Redact, "redact", nil, "regular `EXPRESSION` for secrets in the command that no built-in rule knows: its last group is hidden, or all of it (repeats)")
 	flags.StringVar(&f.Unsigned, "unsigned", "", "leave the statement in `FILE`, for a signer elsewhere, instead of signing it")
+	flags.StringVar(&f.Link, "link", "", "also write an in-toto link of the step to `FILE`, signed with the same key: ECDSA or Ed25519")
 	flags.StringVar(&f.Report, "report", "", "write exit codes and what was stated to `FILE`, as JSON, however it ends")
 	f.list.bind(flags)
 	f.with.bind(flags)
@@ -109,9 +111,10 @@ type runJob struct {
 	found    host.Facts
 	by       signer.Signer // nil: a draft
 
-	ended *process.Result // nil: the command was not started
-	made  *claimed        // nil: there is no output
-	told  ranStatement
+	ended  *process.Result // nil: the command was not started
+	made   *claimed        // nil: there is no output
+	single bool            // made is one file
+	told   ranStatement
 }
 
 // do is the whole run. What it learns stays in j, for the report.
@@ -255,19 +258,22 @@ func (j *runJob) checkPlaces() error {
 		case inside(out, at):
 			return usagef("the input %s lies inside the output %s", printable(in.arg), printable(j.output))
 		}
-		for _, own := range []string{j.f.Report, j.f.Unsigned} {
+		for _, own := range j.own() {
 			if own != "" && inside(at, realTarget(own)) {
 				return usagef("%s lies inside the input %s, which it would change", printable(own), printable(in.arg))
 			}
 		}
 	}
-	for _, own := range []string{j.f.Report, j.f.Unsigned} {
+	for _, own := range j.own() {
 		if own != "" && inside(out, realTarget(own)) {
 			return usagef("%s lies inside the output, which it would change", printable(own))
 		}
 	}
 	return nil
 }
+
+// own are the files that run itself writes.
+func (j *runJob) own() []string { return []string{j.f.Report, j.f.Unsigned, j.f.Link} }
 
 // realTarget is the absolute path of something that need not be there yet, its folder's links followed.
 func realTarget(path string) string {
@@ -291,6 +297,9 @@ func inside(folder, path string) bool {
 func (j *runJob) load(ctx context.Context) error {
 	with := &j.f.with
 	if j.f.Unsigned != "" {
+		if j.f.Link != "" {
+			return usagef("--link is signed, and --unsigned signs nothing: use one")
+		}
 		if with.PrivateKey != "" || with.SigningConfig != "" || with.identity.wanted() {
 			return usagef("--unsigned leaves a draft, and what to sign it with is named: use one")
 		}
@@ -298,7 +307,11 @@ func (j *runJob) load(ctx context.Context) error {
 	}
 	with.identity.silent, with.identity.hold = j.f.out.Quiet, (*progress)(nil).hold
 	var err error
-	j.by, err = with.load(ctx, j.s)
+	if j.by, err = with.load(ctx, j.s); err == nil && j.f.Link != "" {
+		if err = attestations.CheckLinkSigner(j.by); err != nil {
+			err = usagef("--link: %w", err)
+		}
+	}
 	return err
 }
 
@@ -439,6 +452,7 @@ func (j *runJob) hash(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("output %s: %w", printable(j.output), err)
 	}
+	j.single = m.Single
 	c := &claimed{path: j.output, files: m.Files}
 	c.on.Name, c.on.Kind = m.Name, j.kind
 	if c.on.ID, err = m.ID(); err == nil {
@@ -468,10 +482,38 @@ func (j *runJob) state(ctx context.Context, p attestations.Provenance) error {
 		return err
 	}
 	j.told.Bundle, j.told.Where = opened.Name(), where
+	if j.f.Link != "" {
+		if err := j.link(ctx, p); err != nil {
+			return err
+		}
+	}
 	if j.f.out.Quiet {
 		return nil
 	}
 	return showClaim(streams{out: j.s.err}, j.made, p, opened, where, output{}) // stdout is the command's
+}
+
+// link writes the same step as an in-toto link.
+func (j *runJob) link(ctx context.Context, p attestations.Provenance) error {
+	l := attestations.NewLink(j.f.Type, p.BuildDefinition.ExternalParameters.Command)
+	for _, in := range j.inputs {
+		l.AddMaterials(in.name, in.single, in.files)
+	}
+	for _, d := range p.BuildDefinition.ResolvedDependencies {
+		if d.Digest.Class == attestations.ClassGitCommit {
+			l.AddCommit(d.Name, d.Digest.Hex)
+		}
+	}
+	l.AddProducts(j.made.on.Name, j.single, j.made.files)
+	raw, err := l.Sign(ctx, j.by)
+	if err != nil {
+		return err
+	}
+	if err := replaceFile(j.f.Link, raw); err != nil {
+		return fmt.Errorf("write link: %w", err)
+	}
+	j.told.Link = j.f.Link
+	return nil
 }
 
 func (j *runJob) close() {

@@ -24,7 +24,7 @@ var builtIn = []*regexp.Regexp{
 	regexp.MustCompile(`\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`),
 	regexp.MustCompile(`\b(?:hf_|gh[opsur]_|github_pat_|glpat-|npm_|xox[abprs]-|sk-|pypi-)[A-Za-z0-9_-]{16,}`),
 	regexp.MustCompile(`\b(?:AKIA|ASIA)[A-Z0-9]{16}\b`),
-	regexp.MustCompile(`(?:^|[\s'";,{(:/&?-])` + secretName + `(?:=|:\s*)("[^"]*"|'[^']*'|[^\s'";&|]+)`),
+	regexp.MustCompile(`(?:^|[\s'";,{(:/&?-])` + secretName + `["']?(?:=|:\s*)("[^"]*"|'[^']*'|[^\s'";&|]+)`),
 	regexp.MustCompile(`(?:^|\s)--?` + secretName + `\s+("[^"]*"|'[^']*'|[^\s'"-][^\s'"]*)`),
 }
 

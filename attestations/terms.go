@@ -166,9 +166,9 @@ func (t Terms) Restate(draft Claim, now time.Time) (Artifact, Provenance, error)
 	case !ok:
 		return Artifact{}, out, fmt.Errorf("restate draft: it is of type %s, and only provenance is taken from a file", draft.Predicate.PredicateType())
 	case p.BuildDefinition.BuildType != t.build:
-		return Artifact{}, out, fmt.Errorf("restate draft: it is of a %s, not a %s", p.BuildDefinition.BuildType.Short(), t.build.Short())
+		return Artifact{}, out, fmt.Errorf("restate draft: it says %s, and the terms say %s", p.BuildDefinition.BuildType.Short(), t.build.Short())
 	case draft.On.Kind != t.kind:
-		return Artifact{}, out, fmt.Errorf("restate draft: it is about a %s, not a %s", draft.On.Kind, t.kind)
+		return Artifact{}, out, fmt.Errorf("restate draft: it is about a %s, and the terms say %s", draft.On.Kind, t.kind)
 	}
 	b := &out.BuildDefinition
 	b.BuildType, b.ExternalParameters = t.build, t.params

@@ -130,10 +130,10 @@ func TestRestateRefusesWhatTheTermsDoNotAllow(t *testing.T) {
 		}, want: "no input of role tool is allowed"},
 		"another type": {draft: func(_ *attestations.Artifact, p *attestations.Provenance) {
 			p.BuildDefinition.BuildType, p.BuildDefinition.ResolvedDependencies = attestations.BuildTrain, p.BuildDefinition.ResolvedDependencies[1:]
-		}, want: "it is of a train, not a finetune"},
+		}, want: "it says train, and the terms say finetune"},
 		"another kind": {draft: func(on *attestations.Artifact, p *attestations.Provenance) {
 			on.Kind, p.BuildDefinition.BuildType = attestations.KindAdapter, attestations.BuildAdapter
-		}, terms: func(s string) string { return s }, want: "it is of a adapter"},
+		}, terms: func(s string) string { return s }, want: "it says adapter, and the terms say finetune"},
 		"no sources allowed": {terms: func(s string) string { return s[:strings.Index(s, "sources")] }, want: "no input of role source is allowed"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/hallmark-project/hallmark/attestations"
+	"github.com/hallmark-project/hallmark/pkg/hashing"
 )
 
 // draftFlags is a draft from another machine, and what this one makes of it.
@@ -27,6 +28,8 @@ func (d *draftFlags) sign(ctx context.Context, s streams, of *artifactFlags, wit
 	switch {
 	case d.Statement == "" || d.As == "":
 		return usagef("--statement and --as need each other: a draft says nothing by itself")
+	case of.hash != hashFlags{Hash: string(hashing.SHA256)}:
+		return usagef("flags that hash files are for signatures: a statement is on the artifact ID")
 	case len(args) > 1:
 		return usagef("--statement is about one artifact, and there are %d", len(args))
 	}

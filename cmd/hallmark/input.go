@@ -121,18 +121,25 @@ func (in *input) read(ctx context.Context, s streams, f *runFlags, environ, apar
 	return nil
 }
 
-// readDisk hashes files, or asks git for the commit where a role may have one and the path is the top of a working tree.
+// isTree reports whether the input is a git working tree, in a role that may be a commit.
+func (in *input) isTree() bool {
+	if !in.at.onDisk() || !in.takes(attestations.ClassGitCommit) {
+		return false
+	}
+	_, err := os.Lstat(filepath.Join(in.at.path, ".git"))
+	return err == nil
+}
+
+// readDisk hashes files, or asks git for a working tree's commit.
 func (in *input) readDisk(ctx context.Context, s streams, f *runFlags, environ, apart []string) error {
 	path := in.at.path
-	if in.takes(attestations.ClassGitCommit) {
-		if _, err := os.Lstat(filepath.Join(path, ".git")); err == nil {
-			c, err := host.FindCommit(ctx, path, environ, apart)
-			if err == nil {
-				in.made = attestations.CommitDependency(in.role, in.name, c)
-			}
-			if !errors.Is(err, host.ErrNoCommit) {
-				return err
-			}
+	if in.isTree() {
+		c, err := host.FindCommit(ctx, path, environ, apart)
+		if err == nil {
+			in.made = attestations.CommitDependency(in.role, in.name, c)
+		}
+		if !errors.Is(err, host.ErrNoCommit) {
+			return err
 		}
 	}
 	var o manifest.Options
@@ -193,19 +200,25 @@ func (in *input) resolve(ctx context.Context, f *runFlags, list bool) (attestati
 
 // again errs where the input is not what it was before the command started. A git working tree is not asked again: what
 // counts is what the command started from.
-func (in *input) again(ctx context.Context, f *runFlags) error {
+func (in *input) again(ctx context.Context, s streams, f *runFlags) error {
 	var err error
 	switch {
 	case in.watch != nil:
-		err = in.watch.Again(ctx)
+		bar := newProgress(s, "hashed again: "+in.name, f.out)
+		err = in.watch.Again(ctx, bar.update)
+		bar.stop()
 	case !in.at.ref.IsZero():
 		var now attestations.Dependency
 		if now, err = in.resolve(ctx, f, false); err == nil && now.Digest != in.made.Digest {
-			err = fmt.Errorf("it was %s and is %s", in.made.Digest, now.Digest)
+			err = &manifest.ChangedError{Name: in.at.ref.String(), What: fmt.Sprintf("was %s and is %s", in.made.Digest, now.Digest)}
 		}
 	}
-	if err != nil {
+	var changed *manifest.ChangedError
+	switch {
+	case errors.As(err, &changed):
 		return refusal{fmt.Errorf("input %s %s changed while the command ran: %w", in.role, printable(in.arg), err)}
+	case err != nil:
+		return fmt.Errorf("look at input %s %s again: %w", in.role, printable(in.arg), err)
 	}
 	return nil
 }

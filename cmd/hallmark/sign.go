@@ -73,8 +73,8 @@ hashing. Before a public log holds a name for ever, a terminal is asked; --yes, 
 			}
 			of.net.Timeout = with.Timeout
 			if draft != (draftFlags{}) {
-				if len(elsewhere.Digests) > 0 || c.Flags().Changed("kind") || of.hash != (hashFlags{Hash: string(hashing.SHA256)}) {
-					return usagef("--statement goes with none of --digests, --kind and flags that hash: the draft has the digests, --as the kind")
+				if len(elsewhere.Digests) > 0 || c.Flags().Changed("kind") {
+					return usagef("--statement goes without --digests and --kind: the draft has the digests, --as says the kind")
 				}
 				return draft.sign(c.Context(), s, &of, with, args, out)
 			}

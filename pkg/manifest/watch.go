@@ -32,8 +32,10 @@ func Begin(ctx context.Context, path string, o Options) (*Watch, error) {
 // Again hashes the artifact once more and errs with a *ChangedError where it is not what it was. What was exchanged and put
 // back has other bytes nowhere, but another inode or change time: that is a change too, of a folder as of a file, and what
 // is left out of the artifact counts for the folder's. Where the file system has none that are stable (Manifest.WeakStat),
-// and on systems that do not tell them, such an exchange is not seen; a mount that came and went is seen nowhere.
-func (w *Watch) Again(ctx context.Context) error {
+// and on systems that do not tell them, such an exchange is not seen; a mount that came and went is seen nowhere. progress is
+// as in Options.
+func (w *Watch) Again(ctx context.Context, progress func(done, total int64)) error {
+	w.options.Progress, w.options.Tee = progress, nil
 	now, err := w.listing.build(ctx, w.path, w.options)
 	if err != nil {
 		return err

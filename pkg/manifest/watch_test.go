@@ -64,7 +64,7 @@ func TestWatchTellsWhatHappenedMeanwhile(t *testing.T) {
 			}
 			tick(t, dir)
 			c.do(t, dir)
-			err = w.Again(t.Context())
+			err = w.Again(t.Context(), nil)
 			var changed *manifest.ChangedError
 			switch {
 			case c.changed == "" && err != nil:
@@ -91,7 +91,7 @@ func TestBeginRefusesWhatBuildRefuses(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Again(t.Context()); err == nil {
+	if err := w.Again(t.Context(), nil); err == nil {
 		t.Error("hashed again after it was closed")
 	}
 }

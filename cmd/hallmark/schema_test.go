@@ -157,6 +157,20 @@ func TestOutputFitsItsSchema(t *testing.T) {
 		}
 		check(t, all, seen, out)
 	}
+	for command, want := range map[string]int{"exit 7": 7, "kill -KILL $$": 137, "true": exitRun, "mkdir q; echo w >q/w": exitDone} {
+		code, _, errs := hallmark(t, "run", "--type", "quantize", "--input", "base-model=./chat", "--output", "q", "--private-key", "trainer.key", "--report", "ran.json", "--", "sh", "-c", command)
+		if code != want {
+			t.Errorf("run %s: exit code %d, want %d\n%s", command, code, want, errs)
+		}
+		raw, err := os.ReadFile("ran.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(t, all, seen, string(raw))
+		if err := os.RemoveAll("q"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for name := range all {
 		if !seen[name] {
 			t.Errorf("nothing that was printed is %s", name)

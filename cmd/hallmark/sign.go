@@ -29,10 +29,11 @@ type artifactFlags struct {
 func newSign(s streams) *cobra.Command {
 	var of artifactFlags
 	var elsewhere digestsFlags
+	var draft draftFlags
 	var with signFlags
 	var out output
 	c := &cobra.Command{
-		Use:   "sign ARTIFACT|REF… | --digests FILE",
+		Use:   "sign ARTIFACT|REF… | --digests FILE | --statement FILE --as FILE [ARTIFACT|REF]",
 		Short: "Sign models, adapters or datasets on disk or in a registry",
 		Long: `Sign a file or a directory as OpenSSF Model Signing v1.0 does: DIR/model.sig, or FILE.sig beside a single file.
 What lies in a registry is signed where it lies, from its canonical manifest alone: no file is read or fetched, so its
@@ -55,6 +56,11 @@ files that are packed for the ID are read together where one of them changed. --
 signature by the same key lists it under the same name: then nobody who can write to the cache alone gets anything signed.
 Times alone would not do: a signature says when it was there, not since when the files are what they are.
 
+--statement makes a draft that hallmark run --unsigned left on another machine a statement of this signer's. --as says all
+that is stated: type, builder, kind, and which inputs and sources are allowed. From the draft come the artifact's ID and the
+inputs' digests alone; a draft of anything but provenance is refused. With ARTIFACT the ID is held to what lies there, and
+the statement goes there; else to FILE.claims.sig, whose lines belong into the artifact's claims.sig.
+
 Without a key, an identity token gets a certificate: --identity-token or its file; else the first that is offered by
 GitHub Actions, GitLab, Kubernetes, SPIFFE, Buildkite or Google Cloud; else, on a terminal, a login. It is fetched after
 hashing. The servers are those of --signing-config, else those that came with the imported trusted root (hallmark trust).
@@ -68,7 +74,8 @@ Before a public log holds a name for ever, a terminal is asked; --yes, and any p
   hallmark sign ./chat --private-key hashivault://trainer --tsa-url https://tsa.example --trusted-root trusted_root.json
   hallmark sign ./chat --trusted-root trusted_root.json --signing-config signing_config.json
   hallmark trust update && hallmark sign ./chat
-  hallmark sign --digests digests.json --expect-name chat --private-key trainer.key`,
+  hallmark sign --digests digests.json --expect-name chat --private-key trainer.key
+  hallmark sign --statement draft.json --as trainer.yaml ./chat --private-key trainer.key`,
 		Args: cobra.ArbitraryArgs, // none with --digests, which the environment may hold
 		RunE: func(c *cobra.Command, args []string) error {
 			kind, err := attestations.ParseKind(of.kind)
@@ -76,6 +83,12 @@ Before a public log holds a name for ever, a terminal is asked; --yes, and any p
 				return usagef("--kind: %w", err)
 			}
 			of.net.Timeout = with.Timeout
+			if draft != (draftFlags{}) {
+				if len(elsewhere.Digests) > 0 || c.Flags().Changed("kind") {
+					return usagef("--statement goes without --digests and --kind: the draft has the digests, --as says the kind")
+				}
+				return draft.sign(c.Context(), s, &of, with, args, out)
+			}
 			bar := newProgress(s, "hashed", out)
 			defer bar.stop()
 			if len(args)+len(elsewhere.Digests) == 0 {
@@ -115,6 +128,7 @@ Before a public log holds a name for ever, a terminal is asked; --yes, and any p
 	of.remembered.bind(c.Flags())
 	of.reuse.bind(c.Flags())
 	elsewhere.bind(c.Flags())
+	draft.bind(c.Flags())
 	with.bind(c.Flags())
 	of.net.bindRegistry(c.Flags())
 	c.Flags().StringVar(&of.kind, "kind", string(attestations.KindModel), "what it is: `model`, adapter or dataset; recorded, part of no ID")

@@ -129,6 +129,11 @@ func Build(ctx context.Context, path string, o Options) (*Manifest, error) {
 		return nil, err
 	}
 	defer l.Close()
+	return l.build(ctx, path, o)
+}
+
+// build is Build of what was listed.
+func (l *Listing) build(ctx context.Context, path string, o Options) (*Manifest, error) {
 	switch {
 	case len(l.Refused) > 0:
 		return nil, &RefusedError{Path: path, Refused: l.Refused}

@@ -65,6 +65,8 @@ type Decision struct {
 	At       time.Time // when it was decided
 
 	TrustedRoot *trust.Origin // which Sigstore trusted root opened keyless bundles; nil: none was given
+
+	Chain []Link // under a Document: every artifact that was looked at, in each place; the first is what was asked about
 }
 
 // Check is one thing that was looked at.
@@ -111,6 +113,31 @@ func (d Decision) MarshalJSON() ([]byte, error) {
 		At       time.Time  `json:"at"`
 
 		TrustedRoot *trust.Origin `json:"trustedRoot,omitempty"`
-	}{SchemaName, d.verdict, d.Reasons(), d.Artifact, d.Policy, d.Checks, d.Evidence, d.Notes, d.At.UTC(), d.TrustedRoot},
+		Chain       []Link        `json:"chain,omitempty"`
+	}{SchemaName, d.verdict, d.Reasons(), d.Artifact, d.Policy, d.Checks, d.Evidence, d.Notes, d.At.UTC(), d.TrustedRoot, d.Chain},
 		json.Deterministic(true), jsontext.AllowInvalidUTF8(true)) // a path on disk may be no UTF-8; it reads with U+FFFD
+}
+
+// Link is one artifact in one place of a chain, and what was decided on it there.
+type Link struct {
+	Step     string     `json:"step"`
+	Artifact Artifact   `json:"artifact"`
+	Verdict  Verdict    `json:"verdict"`
+	Checks   []Check    `json:"checks"`
+	Evidence []Evidence `json:"evidence"`
+	Edges    []Edge     `json:"edges,omitempty"` // what it was made from, as far as the policy looks at it
+}
+
+// Edge is one input of an artifact, and what let it through or did not.
+type Edge struct {
+	Role    string     `json:"role"`
+	Name    string     `json:"name,omitempty"`
+	Class   string     `json:"class"`
+	Digest  string     `json:"digest"`
+	URI     string     `json:"uri,omitempty"`
+	Step    string     `json:"step,omitempty"` // that the input must pass; its Link is the one with this step and digest
+	Verdict Verdict    `json:"verdict"`
+	Signer  string     `json:"signer"`         // who says so
+	Time    *time.Time `json:"time,omitempty"` // trusted time of that statement
+	Why     string     `json:"why"`            // the rule that let it through, or what it lacks
 }

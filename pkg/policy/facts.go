@@ -12,6 +12,7 @@ type Facts struct {
 	Evidence []Evidence // every bundle that was found, whether it opened or not
 	Problems []Finding  // what stands in the way whoever signed: failed sources, caps that were hit, refused files
 	Notes    []string   // what a reader of the decision should know besides
+	Files    []string   // "sha256:…" of every file of the artifact; nil: not known
 
 	TrustedRoot *trust.Origin // which Sigstore trusted root opened keyless bundles; nil: none was given
 }
@@ -51,6 +52,7 @@ type Evidence struct {
 	TimedBy       []string      `json:"timedBy,omitempty"`       // the distinct parties that vouch for a time of signing
 	NotBefore     *time.Time    `json:"notBefore,omitempty"`     // trusted time before which it was not signed, if there is one
 	Kind          string        `json:"kind,omitempty"`          // what the signer calls the artifact
+	Claim         *Claim        `json:"claim,omitempty"`         // what another statement than a signature says; nil if it could not be read
 	Compared      bool          `json:"compared"`                // its file list was compared with the artifact's
 	Findings      []Finding     `json:"findings,omitempty"`      // why it does not hold for this artifact; empty: it holds
 	Counted       bool          `json:"counted"`                 // set by Decide

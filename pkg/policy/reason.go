@@ -40,6 +40,34 @@ const (
 	Unsupported         Reason = "unsupported-algorithm" // hashed or signed with something that is not verified here
 )
 
+// Reasons for a no in a chain: evidence was read, and a link or a statement that the policy asks for does not hold.
+const (
+	EvidenceMissing Reason = "evidence-missing"     // nobody who is trusted for it states what the policy asks for
+	Stale           Reason = "stale"                // a statement is older than the policy takes, or of no known age
+	Refuted         Reason = "refuted"              // a trusted signer says no, and not before another said yes
+	QuorumMissed    Reason = "quorum-missed"        // fewer distinct principals signed than were asked for
+	OwnWork         Reason = "own-work"             // who made the artifact approved it
+	RuleFailed      Reason = "rule-failed"          // a rule of the policy is false of a statement
+	RuleError       Reason = "rule-error"           // a rule of the policy cannot be answered of a statement
+	LinkUnattested  Reason = "link-unattested"      // nobody who is trusted for it says how an artifact was made or let in
+	LinkMissing     Reason = "link-missing"         // fewer inputs of a role, or more, than the policy asks for
+	LinkUnpinned    Reason = "link-unpinned"        // an input that its digest does not name: a working tree with changes
+	LinkSwapped     Reason = "link-swapped"         // an input is another than the policy lets in
+	LinkUnexpected  Reason = "link-unexpected"      // an input in a role that the policy does not mention
+	WrongBuilder    Reason = "wrong-builder"        // a builder that this signer does not speak for
+	WrongBuildType  Reason = "wrong-build-type"     // made in another way than the policy lets in
+	WrongKind       Reason = "wrong-kind"           // a model where a dataset is asked for, or the like
+	WrongSubject    Reason = "wrong-subject"        // a statement about another artifact
+	Ambiguous       Reason = "ambiguous-provenance" // two trusted accounts of one artifact's making differ
+	OutOfOrder      Reason = "out-of-order"         // made before what it was made from
+	Cycle           Reason = "cycle"                // made, by way of others, from itself
+	NotPinned       Reason = "not-pinned"           // none of the artifacts that the policy names
+	VSARefused      Reason = "vsa-refused"          // a verification summary that may not stand for what is below
+	NoAlternative   Reason = "no-alternative"       // none of the ways that the policy offers holds
+	ReleaseRollback Reason = "release-rollback"     // older than its channel has seen, and nobody approved of that
+	BaseMismatch    Reason = "base-mismatch"        // an adapter is served on another base than it was made for
+)
+
 // Reasons for a don't know: it could not be established.
 const (
 	PolicyUnusable Reason = "policy-unusable" // the policy trusts nobody or contradicts itself
@@ -49,9 +77,19 @@ const (
 	Changed        Reason = "changed"         // the artifact changed while it was read
 	BytesNeeded    Reason = "bytes-needed"    // only reading the files themselves could tell
 	CapReached     Reason = "cap-reached"     // there is more evidence, or a larger one, than is read
+
+	PolicyExpired       Reason = "policy-expired"       // the policy's own end has passed
+	PolicyRollback      Reason = "policy-rollback"      // an older version of the policy than was used before
+	RevocationsMissing  Reason = "revocations-missing"  // no list of what is revoked by anybody who is trusted for it
+	RevocationsStale    Reason = "revocations-stale"    // the list has expired, or is older than the policy takes
+	RevocationsRollback Reason = "revocations-rollback" // an older or smaller list than was seen before, or one that jumps ahead
+	StateMissing        Reason = "state-missing"        // the order of releases is asked for, and nothing says what was seen before
+	ClockBehind         Reason = "clock-behind"         // this machine's clock is behind a time that was verified
+	FilesUnknown        Reason = "files-unknown"        // single files are revoked, and the artifact's are not known here
 )
 
-var unknowns = []Reason{PolicyUnusable, Unreachable, Unreadable, TimedOut, Changed, BytesNeeded, CapReached}
+var unknowns = []Reason{PolicyUnusable, Unreachable, Unreadable, TimedOut, Changed, BytesNeeded, CapReached,
+	PolicyExpired, PolicyRollback, RevocationsMissing, RevocationsStale, RevocationsRollback, StateMissing, ClockBehind, FilesUnknown}
 
 // Verdict is the verdict that r alone leads to: Unknown where something could not be established, else No. There is no
 // reason that leads to Yes.

@@ -41,16 +41,19 @@ func (s Signer) String() string {
 	return "nobody"
 }
 
-// Identity is a signer that somebody trusts. Every field that is set must be equal; there are no wildcards.
-// Exactly one of three forms is valid: Key; CA with Subject or AnySubject; Issuer with Subject.
+// Identity is a signer that somebody trusts. Every field that is set must be equal; only Pattern is a wildcard, and says
+// so. Exactly one of three forms is valid: Key; CA with one of Subject, Pattern and AnySubject; Issuer with one of
+// Subject and Pattern.
 type Identity struct {
-	Name       string // how decisions call it; may be empty
-	Key        string // fingerprint of a public key
-	CA         string // fingerprint of a certificate authority
-	Issuer     string // OIDC issuer
-	Subject    string // certificate subject or OIDC identity
-	AnySubject bool   // with CA: every leaf under it, as OMS's tools trust it
-	Window     Window // with Key: when it may have signed. Matches says who; whether in time is for the window's Check
+	Name       string            // how decisions call it; may be empty
+	Key        string            // fingerprint of a public key
+	CA         string            // fingerprint of a certificate authority
+	Issuer     string            // OIDC issuer
+	Subject    string            // certificate subject or OIDC identity
+	Pattern    *Pattern          // that the subject must match, in place of Subject
+	Claims     map[string]string // with Issuer: further claims, by Fulcio's names, that must be equal
+	AnySubject bool              // with CA: every leaf under it, as OMS's tools trust it
+	Window     Window            // with Key: when it may have signed. Matches says who; whether in time is for the window's Check
 }
 
 // Validate returns an error unless i has one of the three valid forms.
@@ -61,18 +64,23 @@ func (i Identity) Validate() error {
 			forms++
 		}
 	}
+	named := i.Subject != "" || i.Pattern != nil
 	switch {
-	case forms == 0 && i.Subject == "":
+	case i.Subject != "" && i.Pattern != nil:
+		return errors.New("identity with both a subject and a pattern of it")
+	case forms == 0 && !named:
 		return ErrNobody
 	case forms == 0:
 		return errors.New("identity without an identity provider")
 	case forms > 1:
 		return errors.New("identity is more than one of key, ca and issuer")
-	case i.Key != "" && (i.Subject != "" || i.AnySubject):
+	case i.Key != "" && (named || i.AnySubject):
 		return errors.New("a key has no subject")
-	case i.CA != "" && (i.Subject == "") != i.AnySubject:
+	case i.CA != "" && named == i.AnySubject:
 		return errors.New("a ca needs a subject, or every subject allowed in words")
-	case i.Issuer != "" && i.Subject == "":
+	case i.Issuer == "" && len(i.Claims) > 0:
+		return errors.New("only an identity provider makes claims")
+	case i.Issuer != "" && !named:
 		return errors.New("identity provider without an identity")
 	case i.Issuer != "" && i.AnySubject:
 		return errors.New("an identity provider never vouches for every subject")
@@ -91,11 +99,27 @@ func (i Identity) Matches(s Signer) bool {
 	case MethodKey:
 		return i.Key != "" && i.Key == s.Key
 	case MethodCertificate:
-		return i.CA != "" && (i.CA == s.CA || slices.Contains(s.Others, i.CA)) && (i.AnySubject || i.Subject == s.Subject)
+		return i.CA != "" && (i.CA == s.CA || slices.Contains(s.Others, i.CA)) && (i.AnySubject || i.names(s.Subject))
 	case MethodKeyless:
-		return i.Issuer != "" && i.Issuer == s.Issuer && i.Subject == s.Subject
+		return i.Issuer != "" && i.Issuer == s.Issuer && i.names(s.Subject) && i.claimed(s.Claims)
 	}
 	return false
+}
+
+func (i Identity) names(subject string) bool {
+	if i.Pattern != nil {
+		return i.Pattern.Match(subject)
+	}
+	return i.Subject == subject
+}
+
+func (i Identity) claimed(claims map[string]string) bool {
+	for name, want := range i.Claims {
+		if got, there := claims[name]; !there || got != want {
+			return false
+		}
+	}
+	return true
 }
 
 // String names the identity for people.
@@ -107,10 +131,15 @@ func (i Identity) String() string {
 		return "key " + i.Key
 	case i.CA != "" && i.AnySubject:
 		return "every leaf under ca " + short(i.CA)
-	case i.CA != "":
-		return printable(i.Subject) + " (ca " + short(i.CA) + ")"
 	}
-	return printable(i.Subject) + " (" + printable(i.Issuer) + ")"
+	subject := printable(i.Subject)
+	if i.Pattern != nil {
+		subject = "whoever matches " + printable(i.Pattern.String())
+	}
+	if i.CA != "" {
+		return subject + " (ca " + short(i.CA) + ")"
+	}
+	return subject + " (" + printable(i.Issuer) + ")"
 }
 
 func short(fingerprint string) string {

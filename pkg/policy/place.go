@@ -241,7 +241,7 @@ func (w *Walk) checkKind(p *place) {
 		p.add(failed("kind", "nobody who counts says what it is", Finding{Code: WrongKind, Want: p.step.Kind, Detail: "nobody who counts says what it is"}))
 	default:
 		slices.Sort(kinds)
-		detail := fmt.Sprintf("it is called %v, and a %s is asked for", kinds, p.step.Kind)
+		detail := fmt.Sprintf("it is called %s, and %s is asked for", names(kinds), p.step.Kind)
 		p.add(failed("kind", detail, Finding{Code: WrongKind, Want: p.step.Kind, Got: kinds[0], Detail: detail}))
 	}
 }

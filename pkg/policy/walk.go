@@ -61,12 +61,15 @@ func NewWalk(doc *Document, o WalkOptions) *Walk {
 
 // Start adds what is about to be used. Several artifacts are a set that is used together.
 func (w *Walk) Start(targets ...Facts) {
+	for i := range targets { // all are known before the first link is followed
+		w.see(&targets[i])
+		if id := targets[i].Artifact.ID; id != "" {
+			w.nodes[id] = &targets[i]
+		}
+	}
+	var judging []*place
 	for i := range targets {
 		f := &targets[i]
-		w.see(f)
-		if f.Artifact.ID != "" {
-			w.nodes[f.Artifact.ID] = f
-		}
 		step, why := w.doc.target(f)
 		p := &place{step: step, facts: f, target: true}
 		w.targets = append(w.targets, p)
@@ -77,6 +80,9 @@ func (w *Walk) Start(targets ...Facts) {
 		if f.Artifact.ID != "" {
 			w.places[spot{step.Name, f.Artifact.ID}] = p
 		}
+		judging = append(judging, p)
+	}
+	for _, p := range judging {
 		w.judgePlace(p)
 	}
 }

@@ -78,7 +78,7 @@ func (w *Walk) checkWays(p *place) {
 			}
 			p.ways = append(p.ways, &way{name: "pinned", check: c})
 		case a.Step != "":
-			next := &way{name: "step " + a.Step, to: w.follow(a.Step, p.id(), "", p.depth+1)}
+			next := &way{name: "step " + a.Step, to: w.follow(a.Step, p.id(), "", p.depth)}
 			if next.to == nil {
 				next.check = failed(next.name, "not followed", Finding{Code: CapReached, Detail: fmt.Sprintf("deeper than %d links, or more than %d artifacts", MaxDepth, MaxNodes)})
 			}

@@ -23,3 +23,9 @@ type Input struct {
 
 // String is the rule as it was written.
 func (r *Rule) String() string { return r.source }
+
+// Holds reports whether the rule is true of in.
+func (r *Rule) Holds(in Input) (bool, error) { return r.check(in) }
+
+// Of returns a rule of a function, as tests have it.
+func Of(source string, check func(Input) (bool, error)) *Rule { return &Rule{source, check} }

@@ -123,16 +123,7 @@ func WriteExport(x Export, dir string) (err error) {
 	if err := x.write(root); err != nil {
 		return err
 	}
-	if err := os.Mkdir(dir, 0o755); err != nil { // an empty folder of that name is whose rename it is; anything else stays
-		if errors.Is(err, fs.ErrExist) {
-			return ErrExists
-		}
-		return err
-	}
-	if err := os.Rename(temporary, dir); err != nil {
-		return errors.Join(err, os.Remove(dir))
-	}
-	return nil
+	return nameTarget(temporary, dir)
 }
 
 func (x Export) write(root *os.Root) error {

@@ -98,6 +98,16 @@ func (r Role) Classes() []DigestClass {
 	return []DigestClass{ClassArtifact}
 }
 
+// Content reports whether an input of role r becomes part of what is made, or teaches it: a model, an adapter, a tokenizer
+// or a dataset, as opposed to code, configuration and tools.
+func (r Role) Content() bool {
+	switch r {
+	case RoleSource, RoleConfig, RoleContainer, RoleCodeDependency, RoleTool:
+		return false
+	}
+	return true
+}
+
 // Need is how many inputs of a role a build type has.
 type Need struct {
 	Role     Role

@@ -16,6 +16,8 @@ const (
 	ClassArtifact  DigestClass = "artifact"  // artifact ID, or the digest of any OCI manifest: SHA-256
 	ClassFile      DigestClass = "file"      // SHA-256 of a file's bytes
 	ClassGitCommit DigestClass = "gitCommit" // a git commit's object name: SHA-1 or SHA-256
+
+	ClassAttestation DigestClass = "attestation" // a bundle's own name: SHA-256. For revocations alone
 )
 
 // Digest is a digest and its class. It is comparable; the zero Digest is none.
@@ -44,6 +46,7 @@ func (d Digest) algorithm() string {
 	return string(hashing.SHA256)
 }
 
+// check takes digests of what an artifact can be made from or be measured on.
 func (d Digest) check() error {
 	switch d.Class {
 	case ClassArtifact, ClassFile, ClassGitCommit:

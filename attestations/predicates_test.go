@@ -47,6 +47,7 @@ func samples() map[string]attestations.Predicate {
 			ResourceURI: "oci://registry.example/llm/chat", Policy: aPolicy,
 			VerificationResult: attestations.ResultPassed, VerifiedLevels: []string{"SLSA_BUILD_LEVEL_2"},
 			DependencyLevels: map[string]int64{"SLSA_BUILD_LEVEL_1": 2}, SLSAVersion: attestations.SLSAVersion,
+			Basis: attestations.Basis{Ancestors: []attestations.Digest{{Class: attestations.ClassArtifact, Hex: hexOf(13)}}, Oldest: began},
 		},
 		attestations.PredicateSVR: attestations.SVR{Verifier: attestations.SVRVerifier{ID: "https://verifier.example", Policies: []attestations.Resource{aPolicy}},
 			TimeCreated: ended, Properties: []string{"SLSA_BUILD_LEVEL_2"}},
@@ -54,6 +55,7 @@ func samples() map[string]attestations.Predicate {
 			DecidedOn: ended, Expires: ended.AddDate(0, 3, 0)},
 		attestations.PredicateRevocations: attestations.Revocations{Sequence: 3, Issued: began, Expires: ended, Entries: []attestations.Revocation{
 			{Digest: attestations.Digest{Class: attestations.ClassArtifact, Hex: hexOf(12)}, Scope: attestations.ScopeDescendants, Reason: "poisoned", Since: began},
+			{Digest: attestations.Digest{Class: attestations.ClassAttestation, Hex: hexOf(14)}, Scope: attestations.ScopeSelf, Reason: "withdrawn", Since: began},
 			{Identity: attestations.SignerIdentity{Issuer: "https://issuer.example", Subject: "ci@acme.example"}, Scope: attestations.ScopeSelf, Reason: "left", Since: began},
 			{Builder: "https://builder.example", Scope: attestations.ScopeSelf, Reason: "broken into", Since: began},
 		}},
@@ -297,7 +299,7 @@ func TestRevocationsAreAboutWhatTheyRevoke(t *testing.T) {
 	if _, err := attestations.ParseStatement([]byte(moved)); err == nil {
 		t.Error("a list under another subject is read")
 	}
-	for _, entries := range [][]attestations.Revocation{{}, list.Entries[1:]} {
+	for _, entries := range [][]attestations.Revocation{{}, list.Entries[2:]} {
 		list.Entries = entries
 		st, err := attestations.NewRevocations(list)
 		if err != nil {

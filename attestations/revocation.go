@@ -115,6 +115,11 @@ func (e Revocation) check() error {
 		return err
 	}
 	switch {
+	case e.Digest.Class == ClassAttestation:
+		if e.Scope == ScopeDescendants {
+			return errors.New("scope descendants: nothing is made from an attestation")
+		}
+		return checkHex(e.Digest.algorithm(), e.Digest.Hex)
 	case e.Digest != (Digest{}):
 		return e.Digest.check()
 	case e.Identity != (SignerIdentity{}):

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
 )
 
 // PredicateVSA is SLSA's Verification Summary Attestation v1 (SLSA v1.2, Verification Summary).
@@ -28,6 +30,47 @@ type VSA struct {
 	VerifiedLevels     []string         `json:"verifiedLevels"`             // not nil; LevelFailed alone with ResultFailed
 	DependencyLevels   map[string]int64 `json:"dependencyLevels,omitempty"` // how many dependencies reached each level
 	SLSAVersion        string           `json:"slsaVersion,omitempty"`      // SLSAVersion in what is made here
+	Basis              Basis            `json:"https://github.com/hallmark-project/hallmark/attestations/basis/v1,omitzero"`
+}
+
+// Basis is what a verification rests on: SLSA's summary has no members for it. Whoever believes a summary in place of the
+// evidence holds what it names against revocations, and judges its age by the oldest evidence. A closed object, under a
+// URI of its own; missing in other tools' statements.
+type Basis struct {
+	Ancestors []Digest  `json:"ancestors"`               // everything that the artifact was made from, as far as it was followed. Not nil; empty says that there is nothing
+	Oldest    time.Time `json:"oldestEvidence,omitzero"` // time of the oldest evidence that counted; zero: of no known age
+}
+
+// UnmarshalJSON reads the closed object.
+func (b *Basis) UnmarshalJSON(raw []byte) error {
+	type plain Basis
+	return decode(raw, (*plain)(b), json.RejectUnknownMembers(true))
+}
+
+func (b Basis) check() error {
+	if b.Ancestors == nil && b.Oldest.IsZero() {
+		return nil // another tool's statement
+	}
+	if b.Ancestors == nil {
+		return errors.New("no ancestors: an empty list says that there are none")
+	}
+	if len(b.Ancestors) > maxItems {
+		return fmt.Errorf("%d ancestors, at most %d are read", len(b.Ancestors), maxItems)
+	}
+	seen := make(map[Digest]bool, len(b.Ancestors))
+	for i, d := range b.Ancestors {
+		if err := d.check(); err != nil {
+			return fmt.Errorf("ancestor %d: %w", i+1, err)
+		}
+		if seen[d] {
+			return fmt.Errorf("ancestor %s is listed twice", d)
+		}
+		seen[d] = true
+	}
+	if b.Oldest.IsZero() {
+		return nil
+	}
+	return checkTime("oldestEvidence", b.Oldest)
 }
 
 // Verifier is who verified.
@@ -67,6 +110,12 @@ func (v VSA) Check() error {
 		if err := checkName(v.SLSAVersion); err != nil {
 			return fmt.Errorf("slsaVersion: %w", err)
 		}
+	}
+	if err := v.Basis.check(); err != nil {
+		return fmt.Errorf("basis: %w", err)
+	}
+	if v.Basis.Oldest.After(v.TimeVerified) {
+		return errors.New("basis: oldestEvidence is after timeVerified")
 	}
 	return v.checkLevels()
 }

@@ -44,7 +44,7 @@ func (r *Repo) attach(ctx context.Context, subject Descriptor, bundle []byte, pr
 	if err := checkBundle(bundle); err != nil {
 		return "", err
 	}
-	raw, m, err := newBundleManifest(subject, bundle, predicateType)
+	raw, m, err := newBundleManifest(&subject, bundle, predicateType)
 	if err != nil {
 		return "", err
 	}

@@ -151,30 +151,31 @@ func (r *Repo) bundle(ctx context.Context, subject, digest string, left *budget)
 		item.Where = fmt.Sprintf("%s (not a bundle: %v)", item.Where, err)
 		return item, nil
 	}
-	layer := m.Layers[0]
+	item.Bundle, err = r.bundleBlob(ctx, m.Layers[0], left)
+	return item, err
+}
+
+// bundleBlob reads the bytes of a bundle.
+func (r *Repo) bundleBlob(ctx context.Context, layer Descriptor, left *budget) ([]byte, error) {
 	if layer.Size > attestations.MaxSignatureBundle {
-		return item, tooLarge(fmt.Sprintf("bundle of %d bytes", layer.Size), attestations.MaxSignatureBundle)
+		return nil, tooLarge(fmt.Sprintf("bundle of %d bytes", layer.Size), attestations.MaxSignatureBundle)
 	}
 	if !left.take(layer.Size) {
-		return item, tooLarge("all bundles together", maxEvidence)
+		return nil, tooLarge("all bundles together", maxEvidence)
 	}
 	from, err := r.store.openBlob(ctx, layer)
 	if err != nil {
-		return item, err
+		return nil, err
 	}
 	defer from.Close()
 	bundle, err := io.ReadAll(newCheckedReader(from, layer.Digest, layer.Size))
 	if err != nil {
-		return item, err
+		return nil, err
 	}
-	if err := checkBundleSize(bundle); err != nil {
-		return item, err
-	}
-	item.Bundle = bundle
-	return item, nil
+	return bundle, checkBundleSize(bundle)
 }
 
-// parseBundleManifest reads the manifest of a bundle that refers to subject. Every deviation is an error; errForeign
+// parseBundleManifest reads the manifest of a bundle that refers to subject; empty: to nothing. Every deviation is an error; errForeign
 // where the manifest does not even claim to be one.
 func parseBundleManifest(raw []byte, subject string) (*bundleManifest, error) {
 	var m bundleManifest
@@ -186,7 +187,7 @@ func parseBundleManifest(raw []byte, subject string) (*bundleManifest, error) {
 		return nil, errForeign
 	case m.SchemaVersion != 2 || m.MediaType != ocispec.MediaTypeImageManifest:
 		return nil, fmt.Errorf("media type %q is not an OCI manifest's", m.MediaType)
-	case m.Subject == nil || m.Subject.Digest != subject:
+	case subject == "" && m.Subject != nil, subject != "" && (m.Subject == nil || m.Subject.Digest != subject):
 		return nil, errors.New("it refers to another artifact")
 	case len(m.Layers) != 1 || !strings.HasPrefix(m.Layers[0].MediaType, bundleTypes):
 		return nil, errors.New("it has not exactly one layer, a bundle")

@@ -152,7 +152,7 @@ func TestBundlesShowWhatIsNoBundle(t *testing.T) {
 func attachRaw(t *testing.T, r *Repo, subject Descriptor, bundle []byte, change func(*bundleManifest)) {
 	t.Helper()
 	ctx := context.Background()
-	_, m, err := newBundleManifest(subject, bundle, testPredicate)
+	_, m, err := newBundleManifest(&subject, bundle, testPredicate)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +225,7 @@ func TestReadersUniteIndexAndTags(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A bundle's manifest under a tag that is not its own is no other bundle.
-	raw, m, err := newBundleManifest(d, testBundle(0), testPredicate)
+	raw, m, err := newBundleManifest(&d, testBundle(0), testPredicate)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,6 +34,7 @@ type client struct {
 	away    *http.Client // for all others
 	host    string
 	plain   bool // plain HTTP is allowed with this host
+	alone   bool // no other host is spoken to
 	timeout time.Duration
 	auth    *authorizer
 	patience
@@ -105,6 +106,9 @@ func (c *client) do(ctx context.Context, r call) (*http.Response, error) {
 
 // send sends one request, bound to a watchdog until its answer's body is closed.
 func (c *client) send(ctx context.Context, r call, target *url.URL, authorization string) (*http.Response, error) {
+	if c.alone && !c.isOwn(target) {
+		return nil, fmt.Errorf("registry leads to another host, %q: not followed", target.Host)
+	}
 	w := watch(ctx, c.timeout)
 	var body io.ReadCloser
 	if r.body == nil || r.size == 0 {
@@ -153,6 +157,12 @@ func (c *client) to(target *url.URL) *http.Client {
 		return c.home
 	}
 	return c.away
+}
+
+// isOwn reports whether an address is the registry's host and port.
+func (c *client) isOwn(target *url.URL) bool {
+	own := &url.URL{Scheme: target.Scheme, Host: c.host}
+	return sameOrigin(target, own)
 }
 
 // follow returns where a redirect leads, unless nobody should go there.

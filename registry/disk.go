@@ -104,7 +104,22 @@ func readRegular(root *os.Root, name string, limit int64) ([]byte, error) {
 // replaceFile gives name the content at once: whoever opens it, at whatever moment and after whatever crash, finds the
 // old or the new one whole.
 func replaceFile(root *os.Root, name string, content []byte) error {
-	err := writeFile(root, temporaryPrefix+rand.Text(), name, func(w io.Writer) error {
+	return replaceFileAs(root, name, content, 0o644)
+}
+
+// replacePrivate is replaceFile for what only its owner reads.
+func replacePrivate(root *os.Root, name string, content []byte) error {
+	return replaceFileAs(root, name, content, 0o600)
+}
+
+func replaceFileAs(root *os.Root, name string, content []byte, mode fs.FileMode) error {
+	temporary := temporaryPrefix + rand.Text()
+	err := writeFile(root, temporary, name, func(w io.Writer) error {
+		if mode != 0o644 {
+			if err := root.Chmod(temporary, mode); err != nil {
+				return err
+			}
+		}
 		_, err := w.Write(content)
 		return err
 	})

@@ -122,7 +122,8 @@ func (x *indexFile) marshal() ([]byte, error) {
 	return raw, nil
 }
 
-// bundleManifest is the manifest that refers from a bundle to its subject: cosign v3's form of an OCI 1.1 referrer. It
+// bundleManifest is the manifest that refers from a bundle to its subject, if it has one: cosign v3's form of an OCI 1.1
+// referrer. It
 // holds no time, so that the same bundle on the same subject has the same digest whoever attaches it and when.
 type bundleManifest struct {
 	SchemaVersion int               `json:"schemaVersion"`
@@ -130,18 +131,18 @@ type bundleManifest struct {
 	ArtifactType  string            `json:"artifactType"`
 	Config        Descriptor        `json:"config"`
 	Layers        []Descriptor      `json:"layers"`
-	Subject       *Descriptor       `json:"subject"`
+	Subject       *Descriptor       `json:"subject,omitzero"` // nil: it stands for itself, under a tag
 	Annotations   map[string]string `json:"annotations"`
 }
 
-func newBundleManifest(subject Descriptor, bundle []byte, predicateType string) (raw []byte, m *bundleManifest, err error) {
+func newBundleManifest(subject *Descriptor, bundle []byte, predicateType string) (raw []byte, m *bundleManifest, err error) {
 	m = &bundleManifest{
 		SchemaVersion: 2,
 		MediaType:     ocispec.MediaTypeImageManifest,
 		ArtifactType:  attestations.BundleMediaType,
 		Config:        Descriptor{ocispec.MediaTypeEmptyJSON, sumOf(emptyConfig), int64(len(emptyConfig))},
 		Layers:        []Descriptor{{attestations.BundleMediaType, sumOf(bundle), int64(len(bundle))}},
-		Subject:       &subject,
+		Subject:       subject,
 		Annotations:   map[string]string{annotationContent: contentDSSE, annotationPredicateType: predicateType},
 	}
 	raw, err = json.Marshal(m, json.Deterministic(true))

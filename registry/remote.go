@@ -43,6 +43,7 @@ func newRemote(ref Ref, o Options) (*remote, error) {
 			away:     &http.Client{Transport: away, CheckRedirect: stay},
 			host:     ref.host,
 			plain:    o.InsecureHTTP || isLoopback(host),
+			alone:    o.Alone,
 			timeout:  o.Timeout,
 			auth:     &authorizer{keychain: keychain, resource: repository, scope: scopeOf(ref.repository)},
 			patience: newPatience(o),

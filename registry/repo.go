@@ -29,6 +29,9 @@ type Options struct {
 	ClientCertificate string // file of a certificate in PEM, and its chain, that the registry is shown; empty: none
 	ClientKey         string // file of that certificate's private key in PEM, not encrypted
 
+	// Alone has nothing dialled but the registry itself: no redirect is followed, no token service of another host asked.
+	Alone bool
+
 	RequireReferrersAPI bool // refuse a registry without the referrers API instead of using the fallback tags
 
 	// Retries is how often a request is made again, and a transfer taken up again, while nothing moves: after a broken

@@ -3,6 +3,7 @@ package chain
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/hallmark-project/hallmark/attestations"
+	"github.com/hallmark-project/hallmark/pkg/hashing"
 	"github.com/hallmark-project/hallmark/pkg/manifest"
 	"github.com/hallmark-project/hallmark/pkg/policy"
 )
@@ -22,6 +24,14 @@ import (
 type Files struct {
 	Path    string
 	Options FilesOptions
+
+	hashed map[[sha256.Size]byte]*manifest.Manifest // by what was hashed and how; nil: nothing is kept
+}
+
+// once returns f for one decision: its bytes are read once for all signatures that list the same files in the same way.
+// What it returns is for one goroutine.
+func (f *Files) once() *Files {
+	return &Files{Path: f.Path, Options: f.Options, hashed: map[[sha256.Size]byte]*manifest.Manifest{}}
 }
 
 // FilesOptions says how to read an artifact on disk.
@@ -86,18 +96,89 @@ func (f *Files) Compare(ctx context.Context, s *attestations.Signature) (Compari
 			out.Findings = append(out.Findings, policy.Finding{Code: policy.FileMissing, File: w.Name, Detail: "signed, but not there"})
 		}
 	}
-	for _, r := range l.Refused {
-		name := r.Name
-		if !utf8.ValidString(name) {
-			name = strconv.Quote(name)
-		}
-		out.Findings = append(out.Findings, policy.Finding{Code: policy.FileRefused, File: name, Detail: r.Reason})
-	}
+	out.refused(l)
 	out.Artifact.Uncovered = append(out.Artifact.Uncovered, l.Uncovered...)
-	if err := f.hash(ctx, l, s, want, &out); err != nil {
+	if err := f.compare(ctx, l, options, s, want, &out); err != nil {
 		return out, err
 	}
 	return out, nil
+}
+
+// Identify reads every file and returns the artifact with its ID, whoever signed it. Left out are OMS's default exclusions
+// and the verifier's own, and what s records besides; nil: nobody's. What no artifact may hold is a finding.
+func (f *Files) Identify(ctx context.Context, s *attestations.Signature) (Comparison, error) {
+	var out Comparison
+	out.Artifact, _ = f.Describe()
+	o := manifest.Options{IgnorePaths: f.Options.IgnorePaths, Signature: f.Options.Signature}
+	if s != nil {
+		o, out.Notes = f.listing(s)
+	}
+	o.Method, o.Algorithm, o.ShardSize, o.NoID = manifest.Files, hashing.SHA256, 0, false
+	l, err := manifest.List(ctx, f.Path, o)
+	if err != nil {
+		return out, err
+	}
+	defer l.Close()
+	for _, e := range l.Entries {
+		out.Artifact.Files++
+		out.Artifact.Size += e.Size
+	}
+	out.Artifact.Uncovered = l.Uncovered
+	if out.refused(l); len(out.Findings) > 0 {
+		return out, nil // it has no ID
+	}
+	m, err := f.hash(ctx, l, o, func(string) bool { return true })
+	if err != nil {
+		return out, err
+	}
+	out.Files = fileDigests(m)
+	if out.Artifact.ID, err = m.ID(); err != nil {
+		return out, err
+	}
+	if s != nil {
+		out.writtenID(s)
+	}
+	return out, nil
+}
+
+// writtenID holds the ID that was found against the one that the signer wrote, which can only cause a no.
+func (c *Comparison) writtenID(s *attestations.Signature) {
+	if s.ArtifactID != "" && s.ArtifactID != c.Artifact.ID {
+		c.Findings = append(c.Findings, policy.Finding{Code: policy.IDMismatch, Want: s.ArtifactID, Got: c.Artifact.ID,
+			Detail: "the signer wrote another artifact ID than these files have"})
+	}
+}
+
+// hash reads those of the listed files that only selects, unless they were read before.
+func (f *Files) hash(ctx context.Context, l *manifest.Listing, o manifest.Options, only func(name string) bool) (*manifest.Manifest, error) {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%s %s %d %t\n", o.Method, o.Algorithm, o.ShardSize, o.NoID)
+	for _, e := range l.Entries {
+		if only(e.Name) {
+			fmt.Fprintf(sum, "%q %d\n", e.Name, e.Size)
+		}
+	}
+	key := [sha256.Size]byte(sum.Sum(nil))
+	if m := f.hashed[key]; m != nil {
+		return m, nil
+	}
+	m, err := l.Hash(ctx, manifest.HashOptions{Only: only, Workers: f.Options.Workers, Progress: f.Options.Progress})
+	if err != nil {
+		return nil, err
+	}
+	if f.hashed != nil {
+		f.hashed[key] = m
+	}
+	return m, nil
+}
+
+// fileDigests is what m says of single files, as policy compares them.
+func fileDigests(m *manifest.Manifest) []string {
+	digests := make([]string, len(m.Files))
+	for i, file := range m.Files {
+		digests[i] = file.SHA256.String()
+	}
+	return digests
 }
 
 // listing turns what the signature records into how to list. Recorded paths that are not relative paths inside the
@@ -124,8 +205,8 @@ func (f *Files) listing(s *attestations.Signature) (manifest.Options, []string) 
 	return o, notes
 }
 
-// hash reads the signed files that are there and compares digests and ID.
-func (f *Files) hash(ctx context.Context, l *manifest.Listing, s *attestations.Signature, want map[string]attestations.SignedFile, out *Comparison) error {
+// compare reads the signed files that are there and compares digests and ID.
+func (f *Files) compare(ctx context.Context, l *manifest.Listing, o manifest.Options, s *attestations.Signature, want map[string]attestations.SignedFile, out *Comparison) error {
 	if len(want) == 0 {
 		return errors.New("compare files: nothing is signed")
 	}
@@ -135,10 +216,7 @@ func (f *Files) hash(ctx context.Context, l *manifest.Listing, s *attestations.S
 			read[e.Name] = true
 		}
 	}
-	m, err := l.Hash(ctx, manifest.HashOptions{
-		Only:    func(name string) bool { _, ok := read[name]; return ok },
-		Workers: f.Options.Workers, Progress: f.Options.Progress,
-	})
+	m, err := f.hash(ctx, l, o, func(name string) bool { return read[name] })
 	if errors.Is(err, manifest.ErrEmpty) { // every signed file is missing, which is found already
 		return nil
 	}
@@ -172,12 +250,22 @@ func (f *Files) hash(ctx context.Context, l *manifest.Listing, s *attestations.S
 	if err != nil {
 		return err
 	}
-	out.Artifact.ID = id
-	if s.ArtifactID != "" && s.ArtifactID != id && len(out.Findings) == 0 {
-		out.Findings = append(out.Findings, policy.Finding{Code: policy.IDMismatch, Want: s.ArtifactID, Got: id,
-			Detail: "the signer wrote another artifact ID than these files have"})
+	out.Artifact.ID, out.Files = id, fileDigests(m)
+	if len(out.Findings) == 0 {
+		out.writtenID(s)
 	}
 	return nil
+}
+
+// refused adds what no artifact may hold.
+func (c *Comparison) refused(l *manifest.Listing) {
+	for _, r := range l.Refused {
+		name := r.Name
+		if !utf8.ValidString(name) {
+			name = strconv.Quote(name)
+		}
+		c.Findings = append(c.Findings, policy.Finding{Code: policy.FileRefused, File: name, Detail: r.Reason})
+	}
 }
 
 func (c *Comparison) add(code policy.Reason, file, want, got string) {

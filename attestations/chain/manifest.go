@@ -16,6 +16,7 @@ type Manifest struct {
 	describe  policy.Artifact
 	canonical *manifest.Canonical
 	refused   error
+	files     []string // "sha256:…" of every file; nil: not known
 }
 
 // NewManifest returns the artifact whose manifest is raw. The caller has checked raw against its digest. ref, pinned and
@@ -29,10 +30,26 @@ func NewManifest(raw []byte, ref, pinned, tag string) *Manifest {
 			m.describe.Size += l.Size
 			if !l.Pack {
 				m.describe.Files++
+				m.files = append(m.files, l.Digest.String())
 			}
+		}
+		if m.packed() {
+			m.files = nil
 		}
 	}
 	return m
+}
+
+// NewBuilt returns the artifact on disk whose files were read and are m, by its canonical manifest. path is for the
+// decision. It errs where m has no ID.
+func NewBuilt(m *manifest.Manifest, path string) (*Manifest, error) {
+	canonical, err := m.OCI()
+	if err != nil {
+		return nil, err
+	}
+	return &Manifest{canonical: canonical, files: fileDigests(m), describe: policy.Artifact{
+		Ref: path, ID: canonical.ID, Bytes: policy.BytesRead, Files: len(m.Files), Size: m.Bytes(), Uncovered: m.Uncovered,
+	}}, nil
 }
 
 // Canonical returns the manifest as it was parsed, or the error that says why it is not canonical.
@@ -56,7 +73,7 @@ func (m *Manifest) Describe() (policy.Artifact, []policy.Finding) {
 // files are packed or signed by other digests than whole-file SHA-256, the ID that the signer wrote must be the
 // manifest's digest, and without one only the bytes could tell.
 func (m *Manifest) Compare(_ context.Context, s *attestations.Signature) (Comparison, error) {
-	out := Comparison{Artifact: m.describe}
+	out := Comparison{Artifact: m.describe, Files: m.files}
 	if m.refused != nil {
 		_, out.Findings = m.Describe()
 		return out, nil
@@ -72,6 +89,11 @@ func (m *Manifest) Compare(_ context.Context, s *attestations.Signature) (Compar
 		signed[0].Name = m.canonical.Layers[0].Name
 	}
 	out.compareLayers(m.canonical, signed, s)
+	if out.Files == nil && s.WholeSHA256() { // where files are packed the signer's ID, which is the manifest's, vouches for the list
+		for _, w := range signed {
+			out.Files = append(out.Files, digest(s, w.Digests[0]))
+		}
+	}
 	whole := s.WholeSHA256() && !m.packed()
 	switch {
 	case len(out.Findings) > 0:

@@ -2,11 +2,9 @@ package chain
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/hallmark-project/hallmark/attestations"
-	"github.com/hallmark-project/hallmark/pkg/hashing"
 	"github.com/hallmark-project/hallmark/pkg/policy"
 	"github.com/hallmark-project/hallmark/pkg/trust"
 )
@@ -51,6 +49,7 @@ type Artifact interface {
 type Comparison struct {
 	Artifact policy.Artifact  // Describe's, completed by what was read
 	Findings []policy.Finding // empty: exactly what was signed is there
+	Files    []string         // "sha256:…" of every file that is there, where there are no findings; nil: not known
 	Notes    []string
 }
 
@@ -69,10 +68,10 @@ func Verify(ctx context.Context, a Artifact, sources []Source, o Options) (polic
 	items := collect(ctx, sources, &facts)
 	signatures := make([]*attestations.Signature, len(items))
 	for i, item := range items {
-		evidence, signature := open(item, o.Roots, &facts)
-		facts.Evidence = append(facts.Evidence, evidence)
-		if signature != nil && o.Policy.Accepts(evidence) {
-			signatures[i] = signature
+		b := open(item, o.Roots)
+		facts.Evidence, facts.Notes = append(facts.Evidence, b.evidence), append(facts.Notes, b.notes...)
+		if b.signature != nil && o.Policy.Accepts(b.evidence) {
+			signatures[i] = b.signature
 		}
 	}
 	for i, s := range signatures {
@@ -98,54 +97,17 @@ func collect(ctx context.Context, sources []Source, facts *policy.Facts) []Item 
 			facts.Problems = append(facts.Problems, Problem(err))
 		}
 	}
+	return capped(items, facts)
+}
+
+// capped drops what is beyond MaxBundles, and says so.
+func capped(items []Item, facts *policy.Facts) []Item {
 	if len(items) > MaxBundles {
 		facts.Problems = append(facts.Problems, policy.Finding{Code: policy.CapReached,
 			Detail: fmt.Sprintf("%d bundles, at most %d are opened for one artifact", len(items), MaxBundles)})
 		items = items[:MaxBundles]
 	}
 	return items
-}
-
-// open opens one bundle and reads it if it is a signature on an artifact.
-func open(item Item, roots trust.Roots, facts *policy.Facts) (policy.Evidence, *attestations.Signature) {
-	e := policy.Evidence{Where: item.Where}
-	a, err := attestations.Open(item.Bundle, roots)
-	if err != nil {
-		e.Findings = []policy.Finding{finding(err)}
-		return e, nil
-	}
-	signer := a.Signer()
-	e.Digest, e.PredicateType, e.Signer = a.Name(), a.PredicateType(), &signer
-	if t, source, ok := a.Time(); ok {
-		e.Time, e.TimeSource = &t, source
-	}
-	e.LoggedBy, e.TimedBy = a.Logs(), a.Clocks()
-	e.Signature = a.PredicateType() == attestations.PredicateOMS || a.PredicateType() == attestations.PredicateOMSLegacy
-	if !e.Signature {
-		return e, nil
-	}
-	s, err := attestations.ReadSignature(a)
-	if err != nil {
-		code := policy.StatementMalformed
-		if errors.Is(err, attestations.ErrUnsupported) {
-			code = policy.Unsupported
-		}
-		e.Findings = []policy.Finding{{Code: code, Detail: err.Error()}}
-		return e, nil
-	}
-	e.Kind = string(s.Kind)
-	t, ok, err := s.NotBefore(roots)
-	if err != nil {
-		e.Findings = []policy.Finding{finding(err)}
-		return e, nil
-	}
-	if ok {
-		e.NotBefore = &t
-	}
-	for _, n := range s.Notes {
-		facts.Notes = append(facts.Notes, item.Where+": "+n)
-	}
-	return e, s
 }
 
 // compare has a compared with s and reports whether it holds.
@@ -159,37 +121,4 @@ func compare(ctx context.Context, a Artifact, s *attestations.Signature, facts *
 	facts.Artifact = c.Artifact
 	facts.Notes = append(facts.Notes, c.Notes...)
 	return len(c.Findings) == 0
-}
-
-// finding turns what refused a bundle into its reason.
-func finding(err error) policy.Finding {
-	var refused *attestations.OpenError
-	if errors.As(err, &refused) {
-		return policy.Finding{Code: refused.Reason, Detail: err.Error()}
-	}
-	return policy.Finding{Code: policy.BundleMalformed, Detail: err.Error()}
-}
-
-// timeout is what network errors and contexts say of themselves.
-type timeout interface{ Timeout() bool }
-
-// coded is an error that knows its reason.
-type coded interface{ Reason() policy.Reason }
-
-// Problem turns what kept something from being established into its reason.
-func Problem(err error) policy.Finding {
-	var malformed *MalformedError
-	var slow timeout
-	var own coded
-	switch {
-	case errors.As(err, &malformed):
-		return policy.Finding{Code: policy.EvidenceMalformed, Where: malformed.Where, Detail: err.Error()}
-	case errors.As(err, &own):
-		return policy.Finding{Code: own.Reason(), Detail: err.Error()}
-	case errors.Is(err, hashing.ErrChanged):
-		return policy.Finding{Code: policy.Changed, Detail: err.Error()}
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &slow) && slow.Timeout():
-		return policy.Finding{Code: policy.TimedOut, Detail: err.Error()}
-	}
-	return policy.Finding{Code: policy.Unreadable, Detail: err.Error()}
 }

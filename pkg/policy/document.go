@@ -100,6 +100,8 @@ type Requirement struct {
 	OwnWork  bool          // whoever made the artifact may sign it too; matters for approvals
 	Rule     *rule.Rule    // nil: none
 	Controls []string      // what it is evidence for, by ID of a control
+
+	scope string // that an approval must be for; empty: the rule says
 }
 
 // Release says what place in which channel an artifact must have.

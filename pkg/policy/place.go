@@ -1,0 +1,247 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// place is one artifact in one place of a chain, and what was found out about it there.
+type place struct {
+	step    *Step
+	facts   *Facts
+	missing string   // the artifact's ID until its facts are there
+	uris    []string // where trusted statements say that it is
+	depth   int
+	target  bool
+
+	evidence []Evidence // of facts, with what speaks against each here
+	checks   []Check    // on the artifact itself
+	edges    []*edge    // all of which must hold
+	ways     []*way     // one of which must hold, where there are any
+	account  *Evidence  // the provenance that was believed
+	authors  []string   // principals who signed the artifact or its provenance
+	released *ReleaseClaim
+	remarks  map[*Evidence][]Finding // why a statement was of no use where it was looked at
+
+	state   state
+	denies  bool // a trusted signer, or a list of what is revoked, says no to the artifact itself
+	verdict Verdict
+	reasons []Finding // what stands in the way, from here downwards, nearest first
+}
+
+// state is how far resolve has come with a place.
+type state int
+
+const (
+	untouched state = iota
+	open
+	judged
+)
+
+// edge is one input that the account of an artifact's making names.
+type edge struct {
+	input    Input
+	rule     string // what lets it in, in words
+	findings []Finding
+	to       *place // nil: it is not followed
+}
+
+func (p *place) id() string {
+	if p.facts == nil {
+		return p.missing
+	}
+	return p.facts.Artifact.ID
+}
+
+// judgePlace finds out what holds of p by itself, and follows what it leads to.
+func (w *Walk) judgePlace(p *place) {
+	p.evidence = slices.Clone(p.facts.Evidence)
+	slices.SortStableFunc(p.evidence, func(a, b Evidence) int {
+		return cmp.Or(cmp.Compare(a.Digest, b.Digest), cmp.Compare(a.Where, b.Where))
+	})
+	w.disqualify(p)
+	w.checkSigned(p)
+	if p.id() != "" {
+		w.checkMaking(p)
+		for _, r := range p.step.Evidence {
+			p.add(w.require(p, r))
+		}
+		w.checkRelease(p)
+		w.checkWays(p)
+		w.checkKind(p)
+		p.add(w.revoked.screen(p)...)
+	} else { // nothing can be said of what has no name
+		p.add(failed("artifact", "its artifact ID could not be established", Finding{Code: Unreadable, Detail: "no artifact ID"}))
+	}
+	if len(p.facts.Problems) > 0 {
+		p.add(failed("collected", p.facts.Problems[0].Detail, p.facts.Problems...))
+	}
+	w.concludeEvidence(p)
+}
+
+func (p *place) add(checks ...Check) { p.checks = append(p.checks, checks...) }
+
+// remark notes why e was of no use in one place, where it may be of use in another.
+func (p *place) remark(e *Evidence, findings ...Finding) {
+	if p.remarks == nil {
+		p.remarks = map[*Evidence][]Finding{}
+	}
+	p.remarks[e] = unique(append(p.remarks[e], findings...))
+}
+
+// concludeEvidence says of each bundle why it did not count, where it did not.
+func (w *Walk) concludeEvidence(p *place) {
+	for i := range p.evidence {
+		e := &p.evidence[i]
+		switch {
+		case e.Counted:
+		case len(p.remarks[e]) > 0:
+			e.Findings = append(e.Findings, p.remarks[e]...)
+		case e.Signer != nil && len(e.Findings) == 0 && !w.doc.Signers().Trusts(*e.Signer):
+			e.Findings = []Finding{{Code: UntrustedSigner, Got: e.Signer.String(), Detail: "the policy knows nobody who signs like this"}}
+		}
+	}
+}
+
+// disqualify marks the evidence that counts for nothing here, whoever signed it: about another artifact, or revoked.
+func (w *Walk) disqualify(p *place) {
+	for i := range p.evidence {
+		e := &p.evidence[i]
+		e.Findings = slices.Clone(e.Findings)
+		if e.Claim != nil && p.id() != "" && e.Claim.Subject != p.id() {
+			e.Findings = append(e.Findings, Finding{Code: WrongSubject, Where: e.Where, Want: p.id(), Got: e.Claim.Subject,
+				Detail: "it is about another artifact"})
+		}
+		if f := w.revoked.evidence(e); f != nil {
+			e.Findings = append(e.Findings, *f)
+		}
+	}
+}
+
+// claims returns p's statements of a type that nothing speaks against so far, by any of the principals named. Those that a
+// key's window speaks against are in out.
+func (w *Walk) claims(p *place, kind string, names []string) (in []spoken, out []Finding) {
+	for i := range p.evidence {
+		e := &p.evidence[i]
+		if e.Signature || e.Claim == nil || e.Claim.Type != kind {
+			continue
+		}
+		name, findings := w.doc.speaker(names, e)
+		switch {
+		case name == "":
+		case len(e.Findings) > 0:
+			out = append(out, located(e.Findings, e.Where)...)
+		case len(findings) > 0:
+			p.remark(e, findings...)
+			out = append(out, located(findings, e.Where)...)
+		default:
+			in = append(in, spoken{e, name})
+		}
+	}
+	return in, out
+}
+
+// spoken is a statement and the principal who made it.
+type spoken struct {
+	*Evidence
+	by string
+}
+
+// made is the earliest time that anybody gives a statement: who is trusted for times, or the statement itself. It is zero
+// where nobody does: then it may be of any age.
+func (e *Evidence) made() time.Time {
+	at := e.Claim.At
+	if e.Time != nil && (at.IsZero() || e.Time.Before(at)) {
+		at = *e.Time
+	}
+	return at
+}
+
+// last is the latest time that a statement that says no may be of; ok is false where nobody gives it one: it is then newer
+// than all others.
+func (e *Evidence) last() (at time.Time, ok bool) {
+	at = e.Claim.At
+	if e.Time != nil && e.Time.After(at) {
+		at = *e.Time
+	}
+	return at, !at.IsZero()
+}
+
+// tooOld says why a statement is older than most; nil: it is not. 0 is any age.
+func tooOld(e *Evidence, at time.Time, most time.Duration, now time.Time) *Finding {
+	switch {
+	case most <= 0:
+		return nil
+	case at.IsZero():
+		return &Finding{Code: Stale, Where: e.Where, Detail: "nothing shows its age, and at most " + most.String() + " are taken"}
+	case now.Sub(at) > most:
+		return &Finding{Code: Stale, Where: e.Where, Got: at.UTC().Format(time.RFC3339), Detail: fmt.Sprintf("made %s, older than %s", at.UTC().Format(time.RFC3339), most)}
+	}
+	return nil
+}
+
+// checkSigned holds the artifact's files to the signatures of the principals that the step names.
+func (w *Walk) checkSigned(p *place) {
+	q := p.step.Signature
+	if q == nil {
+		return
+	}
+	rules := Policy{Signers: w.doc.forms(q.Signers), AllowUncovered: true}
+	judge(rules, p.evidence)
+	count(rules, p.evidence)
+	files := checkFiles(rules, *p.facts, p.evidence)
+	for _, name := range p.facts.Artifact.Uncovered {
+		if !slices.Contains(p.step.Uncovered, name) {
+			files.Findings = append(files.Findings, Finding{Code: Uncovered, File: name, Detail: "left out by the signature"})
+			files.Verdict = No
+		}
+	}
+	signature := checkSignature(rules, p.evidence, p.facts.Problems)
+	for i := range p.evidence {
+		if e := &p.evidence[i]; e.Counted {
+			if name, _ := w.doc.speaker(q.Signers, e); name != "" && !slices.Contains(p.authors, name) {
+				p.authors = append(p.authors, name)
+			}
+		}
+	}
+	if n := len(p.authors); signature.Verdict == Yes && files.Verdict == Yes && n < q.Distinct {
+		signature = failed("signature", fmt.Sprintf("%d of %d principals signed", n, q.Distinct), Finding{Code: QuorumMissed,
+			Detail: fmt.Sprintf("signed by %d distinct principals, and %d are asked for", n, q.Distinct)})
+	}
+	p.add(files, signature)
+}
+
+// checkKind holds what trusted signers call the artifact to what the step wants.
+func (w *Walk) checkKind(p *place) {
+	if p.step.Kind == "" {
+		return
+	}
+	var kinds []string
+	for i := range p.evidence {
+		if e := &p.evidence[i]; e.Counted {
+			kind := e.Kind
+			if e.Claim != nil {
+				kind = e.Claim.Kind
+			}
+			if kind != "" && !slices.Contains(kinds, kind) {
+				kinds = append(kinds, kind)
+			}
+		}
+	}
+	switch {
+	case len(kinds) == 1 && kinds[0] == p.step.Kind:
+		return
+	case len(kinds) == 0 && len(p.step.AnyOf) > 0: // pinned, or another step's to say
+		return
+	case len(kinds) == 0 && slices.ContainsFunc(p.checks, func(c Check) bool { return c.Verdict != Yes }):
+		p.add(Check{Name: "kind", Verdict: Unknown, Detail: "not known: nothing that counts says it"}) // another check says why
+	case len(kinds) == 0:
+		p.add(failed("kind", "nobody who counts says what it is", Finding{Code: WrongKind, Want: p.step.Kind, Detail: "nobody who counts says what it is"}))
+	default:
+		slices.Sort(kinds)
+		detail := fmt.Sprintf("it is called %s, and %s is asked for", names(kinds), p.step.Kind)
+		p.add(failed("kind", detail, Finding{Code: WrongKind, Want: p.step.Kind, Got: kinds[0], Detail: detail}))
+	}
+}

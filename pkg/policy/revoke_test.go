@@ -1,0 +1,139 @@
+package policy_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/hallmark-project/hallmark/pkg/policy"
+)
+
+// revoke has the story's policy ask for revocations, and gives it a list of entries.
+func (s *story) revoke(entries ...policy.Revocation) *policy.Revocations {
+	s.doc.Lists = &policy.RevocationSource{From: "revocations", Signers: []string{"data"}, MaxAge: 3 * day}
+	for i := range entries {
+		entries[i].Reason = "poisoned"
+	}
+	s.o.Lists = []policy.Revocations{{Evidence: policy.Evidence{Where: "list", Digest: artifactID("list"), Signer: key("data")},
+		Sequence: 5, Issued: ago(day), Expires: now.Add(day), Entries: entries}}
+	return &s.o.Lists[0]
+}
+
+func TestWalkRefusesWhatIsRevoked(t *testing.T) {
+	for name, c := range map[string]struct {
+		entry   policy.Revocation
+		verdict policy.Verdict
+		where   string // whose evidence gets a trusted time before the revocation
+	}{
+		"the release":                       {policy.Revocation{Class: "artifact", Digest: idRelease}, policy.No, ""},
+		"the base and all below":            {policy.Revocation{Class: "artifact", Digest: idBase, Descendants: true}, policy.No, ""},
+		"the base alone":                    {policy.Revocation{Class: "artifact", Digest: idBase}, policy.Yes, ""},
+		"a file of the release":             {policy.Revocation{Class: "file", Digest: artifactID("file " + idRelease[7:12])}, policy.No, ""},
+		"a file of the data":                {policy.Revocation{Class: "file", Digest: artifactID("file " + idData[7:12]), Descendants: true}, policy.No, ""},
+		"another file":                      {policy.Revocation{Class: "file", Digest: idOther, Descendants: true}, policy.Yes, ""},
+		"an artifact ID as a file":          {policy.Revocation{Class: "file", Digest: idRelease}, policy.Yes, ""},
+		"the commit":                        {policy.Revocation{Class: "gitCommit", Digest: commit, Descendants: true}, policy.No, ""},
+		"another commit":                    {policy.Revocation{Class: "gitCommit", Digest: "gitCommit:00", Descendants: true}, policy.Yes, ""},
+		"the trainer":                       {policy.Revocation{Identity: &policy.RevokedSigner{Key: "trainer"}, Since: ago(10 * day)}, policy.No, ""},
+		"the trainer, later than signed":    {policy.Revocation{Identity: &policy.RevokedSigner{Key: "trainer"}, Since: ago(time.Hour)}, policy.Yes, idRelease},
+		"the trainer, earlier than signed":  {policy.Revocation{Identity: &policy.RevokedSigner{Key: "trainer"}, Since: ago(30 * day)}, policy.No, idRelease},
+		"somebody else":                     {policy.Revocation{Identity: &policy.RevokedSigner{Key: "mary"}, Since: ago(10 * day)}, policy.Yes, ""},
+		"an issuer's subject":               {policy.Revocation{Identity: &policy.RevokedSigner{Issuer: "i", Subject: "trainer"}, Since: ago(10 * day)}, policy.Yes, ""},
+		"the builder":                       {policy.Revocation{Builder: "https://acme.example/k8s", Since: ago(10 * day)}, policy.No, ""},
+		"the builder, later than it built":  {policy.Revocation{Builder: "https://acme.example/k8s", Since: ago(time.Hour)}, policy.Yes, idRelease},
+		"the source":                        {policy.Revocation{Source: "git+https://github.com/acme/train", Since: ago(10 * day)}, policy.No, ""},
+		"where the base is from":            {policy.Revocation{Source: "https://huggingface.co acme/base@1f3b", Since: ago(90 * day)}, policy.No, ""},
+		"another source":                    {policy.Revocation{Source: "https://x.example", Since: ago(10 * day)}, policy.Yes, ""},
+		"the attestation of the provenance": {policy.Revocation{Class: "attestation", Digest: "PROVENANCE"}, policy.No, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStory()
+			if c.entry.Digest == "PROVENANCE" {
+				c.entry.Digest = s.nodes[idRelease].Evidence[1].Digest
+			}
+			s.revoke(c.entry)
+			if c.where != "" {
+				for i := range s.nodes[c.where].Evidence {
+					at := ago(12 * day)
+					s.nodes[c.where].Evidence[i].Time = &at
+				}
+			}
+			d := s.decide()
+			if d.Verdict() != c.verdict || c.verdict == policy.No && !slices.Contains(d.Reasons(), policy.Revoked) {
+				t.Errorf("%s because of %v, want %s\n%+v", d.Verdict(), d.Reasons(), c.verdict, d.Checks)
+			}
+		})
+	}
+}
+
+func TestWalkHoldsListsOfRevocationsToTheirRules(t *testing.T) {
+	entry := policy.Revocation{Class: "artifact", Digest: idOther, Descendants: true}
+	for name, c := range map[string]struct {
+		change func(s *story, l *policy.Revocations)
+		reason policy.Reason // empty: a yes
+	}{
+		"as it should be":        {func(*story, *policy.Revocations) {}, ""},
+		"none":                   {func(s *story, _ *policy.Revocations) { s.o.Lists = nil }, policy.RevocationsMissing},
+		"by another":             {func(_ *story, l *policy.Revocations) { l.Evidence.Signer = key("red") }, policy.RevocationsMissing},
+		"that could not be read": {func(s *story, _ *policy.Revocations) { s.o.Problems = []policy.Finding{{Code: policy.Unreachable}} }, policy.Unreachable},
+		"expired":                {func(_ *story, l *policy.Revocations) { l.Expires = ago(time.Second) }, policy.RevocationsStale},
+		"old":                    {func(_ *story, l *policy.Revocations) { l.Issued = ago(4 * day) }, policy.RevocationsStale},
+		"stamped old":            {func(_ *story, l *policy.Revocations) { at := ago(4 * day); l.Evidence.Time = &at }, policy.RevocationsStale},
+		"from the future":        {func(_ *story, l *policy.Revocations) { l.Issued = now.Add(time.Hour) }, policy.ClockBehind},
+		"an older one":           {func(s *story, _ *policy.Revocations) { s.o.State = &policy.State{Sequence: 6} }, policy.RevocationsRollback},
+		"far ahead":              {func(s *story, l *policy.Revocations) { s.o.State = &policy.State{Sequence: 5}; l.Sequence = 1006 }, policy.RevocationsRollback},
+		"the next":               {func(s *story, _ *policy.Revocations) { s.o.State = &policy.State{Sequence: 4} }, ""},
+		"that lost an entry": {func(s *story, _ *policy.Revocations) {
+			s.o.State = &policy.State{Sequence: 4, Revoked: []string{"digest artifact x"}}
+		}, policy.RevocationsRollback},
+		"another of its sequence": {func(s *story, _ *policy.Revocations) { s.o.State = &policy.State{Sequence: 5} }, policy.RevocationsRollback},
+		"two that differ": {func(s *story, l *policy.Revocations) {
+			other := *l
+			other.Entries = nil
+			s.o.Lists = append(s.o.Lists, other)
+		}, policy.RevocationsRollback},
+		"an older one beside it": {func(s *story, l *policy.Revocations) {
+			other := *l
+			other.Entries, other.Sequence = nil, 4
+			s.o.Lists = append(s.o.Lists, other)
+		}, ""},
+		"files, and unknown ones": {func(s *story, l *policy.Revocations) {
+			l.Entries = append(l.Entries, policy.Revocation{Class: "file", Digest: idOther})
+			s.nodes[idBase].Files = nil
+		}, policy.FilesUnknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStory()
+			l := s.revoke(entry)
+			c.change(s, l)
+			d := s.decide()
+			switch {
+			case c.reason == "" && d.Verdict() != policy.Yes:
+				t.Errorf("%s because of %v", d.Verdict(), d.Reasons())
+			case c.reason != "" && (d.Verdict() != policy.Unknown || !slices.Contains(d.Reasons(), c.reason)):
+				t.Errorf("%s because of %v, want %s", d.Verdict(), d.Reasons(), c.reason)
+			}
+		})
+	}
+}
+
+func TestStateRemembersTheListAndTakesItAgain(t *testing.T) {
+	s := newStory()
+	s.revoke(policy.Revocation{Class: "artifact", Digest: idOther, Descendants: true})
+	w := s.walk()
+	if d := w.Decide()[0]; d.Verdict() != policy.Yes {
+		t.Fatalf("%s because of %v", d.Verdict(), d.Reasons())
+	}
+	state := w.State()
+	if state.Sequence != 5 || len(state.Revoked) != 1 || state.PolicyVersion != 7 {
+		t.Fatalf("state %+v", state)
+	}
+	s.o.State = &state
+	if d := s.decide(); d.Verdict() != policy.Yes {
+		t.Errorf("the same again: %s because of %v", d.Verdict(), d.Reasons())
+	}
+	s.o.Lists[0].Entries, s.o.Lists[0].Sequence = nil, 6
+	if d := s.decide(); d.Verdict() != policy.Unknown || !slices.Contains(d.Reasons(), policy.RevocationsRollback) {
+		t.Errorf("an emptied list: %s because of %v", d.Verdict(), d.Reasons())
+	}
+}

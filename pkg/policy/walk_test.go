@@ -1,0 +1,414 @@
+package policy_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hallmark-project/hallmark/pkg/policy"
+	"github.com/hallmark-project/hallmark/pkg/policy/rule"
+	"github.com/hallmark-project/hallmark/pkg/trust"
+)
+
+// story is a chain that gets a yes: a release that was fine-tuned from a base that was let in, on a dataset that is signed
+// and scanned. Tests break it in one place each.
+type story struct {
+	doc   *policy.Document
+	o     policy.WalkOptions
+	nodes map[string]*policy.Facts
+	more  []string // further targets
+}
+
+const day = 24 * time.Hour
+
+var (
+	idRelease, idBase, idData, idOther = artifactID("release"), artifactID("base"), artifactID("data"), artifactID("other")
+	commit                             = "gitCommit:" + strings.Repeat("c0", 20)
+)
+
+func artifactID(name string) string {
+	return "sha256:" + fmt.Sprintf("%x", name+strings.Repeat("_", 32-len(name)))
+}
+
+func ago(d time.Duration) time.Time { return now.Add(-d) }
+
+func key(name string) *trust.Signer { return &trust.Signer{Method: trust.MethodKey, Key: name} }
+
+// signature is a signature on an artifact that was compared with its files.
+func signature(by, kind string) policy.Evidence {
+	return policy.Evidence{Where: "model.sig", Digest: artifactID("sig " + by + kind), PredicateType: "oms", Signature: true, Signer: key(by), Kind: kind, Compared: true}
+}
+
+// says is a statement that was opened.
+func says(by string, c policy.Claim) policy.Evidence {
+	name := fmt.Sprintf("%.30s", by+c.Type+c.Subtype+c.At.Format("150405")+fmt.Sprint(c.SaysNo))
+	return policy.Evidence{Where: "claims.sig: " + name, Digest: artifactID(name), PredicateType: c.Type, Signer: key(by), Claim: &c}
+}
+
+func newStory() *story {
+	always := mustCompile(`metric("robust_accuracy") >= 0.6`)
+	doc := &policy.Document{
+		Name: "prod", Version: 7, Expires: now.Add(90 * day), Digest: artifactID("policy"),
+		Identities: map[string]policy.Principal{},
+		Builders:   []policy.Builder{{ID: "https://acme.example/k8s", Signers: []string{"trainer"}, Level: 2}},
+		Targets:    map[string]string{"": "release"},
+		Steps: map[string]*policy.Step{
+			"release": {Name: "release", Kind: "model", Signature: &policy.Quorum{Signers: []string{"trainer"}, Distinct: 1},
+				Provenance: &policy.Provenance{Types: []string{"finetune"}, Signers: []string{"trainer"}},
+				Inputs: map[string]*policy.Inputs{
+					"base-model":    {Step: "base", Min: 1, Max: 1},
+					"dataset.train": {Step: "data", Min: 1},
+					"source":        {URIs: []string{"git+https://github.com/acme/train"}, Min: 1},
+				},
+				Evidence: []*policy.Requirement{
+					{Name: "robustness", Type: policy.TypeTestResult, Signers: []string{"red"}, Distinct: 1, MaxAge: 30 * day, Rule: always},
+					{Name: "sign-off", Type: policy.TypeApproval, Signers: []string{"lead1", "lead2"}, Distinct: 2, MaxAge: 90 * day},
+				}},
+			"base": {Name: "base", AnyOf: []*policy.Alternative{
+				{Ingested: &policy.Ingested{Signers: []string{"data"}}},
+				{VSA: &policy.VSA{Verifiers: []string{"https://acme.example/verify"}, Signers: []string{"data"}, MaxAge: 90 * day}},
+				{Pinned: []string{artifactID("pinned")}},
+			}},
+			"data": {Name: "data", Kind: "dataset", Signature: &policy.Quorum{Signers: []string{"data"}, Distinct: 1}},
+		},
+	}
+	for _, name := range []string{"trainer", "data", "red", "lead1", "lead2"} {
+		doc.Identities[name] = policy.Principal{{Name: name, Key: name}}
+	}
+	s := &story{doc: doc, o: policy.WalkOptions{Now: now}, nodes: map[string]*policy.Facts{}}
+	for _, id := range []string{idRelease, idBase, idData} {
+		s.nodes[id] = &policy.Facts{Artifact: policy.Artifact{ID: id, Ref: "oci://example.com/" + id[7:12], Bytes: policy.BytesRead, Files: 1, Size: 10}, Files: []string{artifactID("file " + id[7:12])}}
+	}
+	s.add(idRelease, signature("trainer", "model"), says("trainer", made(idRelease, day)),
+		says("red", tested(10*day, 0.7)), says("lead1", approved(9*day)), says("lead2", approved(8*day)))
+	s.add(idBase, says("data", policy.Claim{Type: policy.TypeIngestion, Subject: idBase, Kind: "model", At: ago(40 * day), Upstream: "https://huggingface.co acme/base@1f3b"}))
+	s.add(idData, signature("data", "dataset"))
+	return s
+}
+
+// made is provenance of the release.
+func made(id string, before time.Duration) policy.Claim {
+	return policy.Claim{Type: policy.TypeProvenance, Subject: id, Kind: "model", At: ago(before), Making: &policy.Making{
+		BuildType: "finetune", Builder: "https://acme.example/k8s", Inputs: []policy.Input{
+			{Name: "base", Role: "base-model", Class: "artifact", Digest: idBase, URI: "oci://example.com/base", Content: true},
+			{Name: "data", Role: "dataset.train", Class: "artifact", Digest: idData, URI: "oci://example.com/data", Content: true},
+			{Name: "source", Role: "source", Class: "gitCommit", Digest: commit, URI: "git+https://github.com/acme/train"},
+		}}}
+}
+
+func tested(before time.Duration, accuracy float64) policy.Claim {
+	return policy.Claim{Type: policy.TypeTestResult, Subtype: "attack", Subject: idRelease, Kind: "model", At: ago(before),
+		Metrics: []policy.Metric{{Name: "robust_accuracy", Value: accuracy}}, Summary: "attack"}
+}
+
+func approved(before time.Duration) policy.Claim {
+	return policy.Claim{Type: policy.TypeApproval, Subject: idRelease, Kind: "model", At: ago(before), Expires: now.Add(30 * day),
+		Fields: map[string]any{"scope": []any{"production"}}, Summary: "approved"}
+}
+
+func (s *story) add(id string, e ...policy.Evidence) {
+	s.nodes[id].Evidence = append(s.nodes[id].Evidence, e...)
+}
+
+// drop removes the evidence that match says.
+func (s *story) drop(id string, match func(policy.Evidence) bool) {
+	s.nodes[id].Evidence = slices.DeleteFunc(s.nodes[id].Evidence, match)
+}
+
+func ofType(kind string) func(policy.Evidence) bool {
+	return func(e policy.Evidence) bool { return e.Claim != nil && e.Claim.Type == kind }
+}
+
+// claim is the first statement of a type on an artifact, to be changed.
+func (s *story) claim(id, kind string) *policy.Claim {
+	for _, e := range s.nodes[id].Evidence {
+		if e.Claim != nil && e.Claim.Type == kind {
+			return e.Claim
+		}
+	}
+	return nil
+}
+
+func (s *story) walk() *policy.Walk {
+	w := policy.NewWalk(s.doc, s.o)
+	targets := []policy.Facts{*s.nodes[idRelease]}
+	for _, id := range s.more {
+		targets = append(targets, *s.nodes[id])
+	}
+	w.Start(targets...)
+	for {
+		wants := w.Wants()
+		if len(wants) == 0 {
+			return w
+		}
+		for _, want := range wants {
+			f := policy.Facts{}
+			if known := s.nodes[want.ID]; known != nil {
+				f = *known
+			}
+			w.Add(want.ID, f)
+		}
+	}
+}
+
+func (s *story) decide() policy.Decision { return s.walk().Decide()[0] }
+
+func TestWalkSaysYesToAChainThatHolds(t *testing.T) {
+	s := newStory()
+	d := s.decide()
+	if d.Verdict() != policy.Yes {
+		t.Fatalf("%s because of %v: %+v", d.Verdict(), d.Reasons(), d.Checks)
+	}
+	if len(d.Chain) != 3 || d.Chain[0].Step != "release" || len(d.Chain[0].Edges) != 3 || d.Artifact.Kind != "model" {
+		t.Errorf("chain %+v", d.Chain)
+	}
+	for _, e := range d.Chain[0].Edges {
+		if e.Verdict != policy.Yes || e.Signer == "" || e.Why == "" {
+			t.Errorf("edge %+v", e)
+		}
+	}
+}
+
+// TestWalkRefuses breaks the story in one place each. TestWalkSaysYesToAChainThatHolds is the twin of all.
+func TestWalkRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil   func(s *story)
+		verdict policy.Verdict
+		reason  policy.Reason
+	}{
+		"no signature": {func(s *story) { s.drop(idRelease, func(e policy.Evidence) bool { return e.Signature }) }, policy.No, policy.NoEvidence},
+		"a stranger's": {func(s *story) { s.nodes[idRelease].Evidence[0].Signer = key("mary") }, policy.No, policy.UntrustedSigner},
+		"other bytes": {func(s *story) {
+			s.nodes[idRelease].Evidence[0].Findings = []policy.Finding{{Code: policy.DigestMismatch}}
+		}, policy.No, policy.DigestMismatch},
+		"uncovered": {func(s *story) { s.nodes[idRelease].Artifact.Uncovered = []string{".git/x"} }, policy.No, policy.Uncovered},
+		"two signers wanted": {func(s *story) {
+			s.doc.Steps["release"].Signature = &policy.Quorum{Signers: []string{"trainer", "data"}, Distinct: 2}
+		}, policy.No, policy.QuorumMissed},
+		"a dataset":            {func(s *story) { s.nodes[idRelease].Evidence[0].Kind = "dataset" }, policy.No, policy.WrongKind},
+		"no provenance":        {func(s *story) { s.drop(idRelease, ofType(policy.TypeProvenance)) }, policy.No, policy.LinkUnattested},
+		"another builder":      {func(s *story) { s.claim(idRelease, policy.TypeProvenance).Making.Builder = "https://other.example" }, policy.No, policy.WrongBuilder},
+		"a builder's level":    {func(s *story) { s.doc.Steps["release"].Provenance.Level = 3 }, policy.No, policy.WrongBuilder},
+		"another build type":   {func(s *story) { s.claim(idRelease, policy.TypeProvenance).Making.BuildType = "merge" }, policy.No, policy.WrongBuildType},
+		"an old account":       {func(s *story) { s.doc.Steps["release"].Provenance.MaxAge = time.Hour }, policy.No, policy.Stale},
+		"a role not mentioned": {func(s *story) { delete(s.doc.Steps["release"].Inputs, "dataset.train") }, policy.No, policy.LinkUnexpected},
+		"no source": {func(s *story) {
+			m := s.claim(idRelease, policy.TypeProvenance).Making
+			m.Inputs = m.Inputs[:2]
+		}, policy.No, policy.LinkMissing},
+		"two bases": {func(s *story) {
+			m := s.claim(idRelease, policy.TypeProvenance).Making
+			m.Inputs = append(m.Inputs, policy.Input{Name: "b", Role: "base-model", Class: "artifact", Digest: artifactID("pinned"), Content: true})
+		}, policy.No, policy.LinkMissing},
+		"a dirty source": {func(s *story) { s.claim(idRelease, policy.TypeProvenance).Making.Inputs[2].Dirty = true }, policy.No, policy.LinkUnpinned},
+		"another source": {func(s *story) {
+			s.claim(idRelease, policy.TypeProvenance).Making.Inputs[2].URI = "git+https://x.example"
+		}, policy.No, policy.LinkSwapped},
+		"another dataset":     {func(s *story) { s.claim(idRelease, policy.TypeProvenance).Making.Inputs[1].Digest = idOther }, policy.No, policy.NoEvidence},
+		"a dataset of a file": {func(s *story) { s.claim(idRelease, policy.TypeProvenance).Making.Inputs[1].Class = "file" }, policy.No, policy.LinkUnpinned},
+		"a dataset not named": {func(s *story) { s.doc.Steps["release"].Inputs["dataset.train"].Pinned = []string{idOther} }, policy.No, policy.LinkSwapped},
+		"a second account": {func(s *story) {
+			second := made(idRelease, 2*day)
+			second.Making.Inputs = second.Making.Inputs[1:]
+			s.add(idRelease, says("trainer", second))
+		}, policy.No, policy.Ambiguous},
+		"a base nobody let in":  {func(s *story) { s.nodes[idBase].Evidence = nil }, policy.No, policy.NoAlternative},
+		"a base from elsewhere": {func(s *story) { s.doc.Steps["base"].AnyOf[0].Ingested.Upstreams = []string{"https://x acme/base"} }, policy.No, policy.LinkSwapped},
+		"a failed summary beside it": {func(s *story) {
+			s.add(idBase, says("data", policy.Claim{Type: policy.TypeVSA, Subject: idBase, At: ago(day), SaysNo: true, VSA: &policy.VSAClaim{Verifier: "https://acme.example/verify"}}))
+		}, policy.No, policy.Refuted},
+		"no test":              {func(s *story) { s.drop(idRelease, ofType(policy.TypeTestResult)) }, policy.No, policy.EvidenceMissing},
+		"a test by the wrong":  {func(s *story) { s.nodes[idRelease].Evidence[2].Signer = key("data") }, policy.No, policy.EvidenceMissing},
+		"an old test":          {func(s *story) { s.claim(idRelease, policy.TypeTestResult).At = ago(31 * day) }, policy.No, policy.Stale},
+		"a test of no age":     {func(s *story) { s.claim(idRelease, policy.TypeTestResult).At = time.Time{} }, policy.No, policy.Stale},
+		"a rule that is false": {func(s *story) { s.claim(idRelease, policy.TypeTestResult).Metrics[0].Value = 0.5 }, policy.No, policy.RuleFailed},
+		"a rule that errs": {func(s *story) {
+			s.doc.Steps["release"].Evidence[0].Rule = mustCompile("predicate.nowhere == 1")
+		}, policy.No, policy.RuleError},
+		"a newer failure":   {func(s *story) { no := tested(day, 0); no.SaysNo = true; s.add(idRelease, says("red", no)) }, policy.No, policy.Refuted},
+		"a failure at once": {func(s *story) { no := tested(10*day, 0); no.SaysNo = true; s.add(idRelease, says("red", no)) }, policy.No, policy.Refuted},
+		"a failure of no age": {func(s *story) {
+			no := tested(0, 0)
+			no.SaysNo, no.At = true, time.Time{}
+			s.add(idRelease, says("red", no))
+		}, policy.No, policy.Refuted},
+		"one approval":         {func(s *story) { s.nodes[idRelease].Evidence = s.nodes[idRelease].Evidence[:4] }, policy.No, policy.QuorumMissed},
+		"two by one":           {func(s *story) { s.nodes[idRelease].Evidence[4].Signer = key("lead1") }, policy.No, policy.QuorumMissed},
+		"an expired approval":  {func(s *story) { s.claim(idRelease, policy.TypeApproval).Expires = ago(time.Second) }, policy.No, policy.Stale},
+		"a withdrawn approval": {func(s *story) { no := approved(day); no.SaysNo = true; s.add(idRelease, says("lead1", no)) }, policy.No, policy.Refuted},
+		"one's own work": {func(s *story) {
+			s.doc.Identities["lead1"] = policy.Principal{{Key: "l1"}}
+			s.doc.Steps["release"].Evidence[1].Signers = []string{"trainer", "lead2"}
+			s.nodes[idRelease].Evidence[3].Signer = key("trainer")
+		}, policy.No, policy.OwnWork},
+		"another's evidence":    {func(s *story) { s.claim(idRelease, policy.TypeTestResult).Subject = idOther }, policy.No, policy.WrongSubject},
+		"an expired policy":     {func(s *story) { s.doc.Expires = ago(time.Second) }, policy.Unknown, policy.PolicyExpired},
+		"an older policy":       {func(s *story) { s.o.State = &policy.State{PolicyVersion: 8} }, policy.Unknown, policy.PolicyRollback},
+		"a clock behind":        {func(s *story) { at := now.Add(time.Hour); s.nodes[idData].Evidence[0].Time = &at }, policy.Unknown, policy.ClockBehind},
+		"a clock behind memory": {func(s *story) { s.o.State = &policy.State{Latest: now.Add(time.Hour)} }, policy.Unknown, policy.ClockBehind},
+		"a source that failed": {func(s *story) {
+			s.nodes[idData].Problems = []policy.Finding{{Code: policy.Unreachable, Detail: "gone"}}
+		}, policy.Unknown, policy.Unreachable},
+		"nothing and a failure": {func(s *story) {
+			s.nodes[idData].Evidence = nil
+			s.nodes[idData].Problems = []policy.Finding{{Code: policy.Unreachable, Detail: "gone"}}
+		}, policy.Unknown, policy.Unreachable},
+		"a dataset not compared": {func(s *story) {
+			e := &s.nodes[idData].Evidence[0]
+			e.Compared, e.Findings = false, []policy.Finding{{Code: policy.BytesNeeded}}
+		}, policy.Unknown, policy.BytesNeeded},
+		"a dataset made later":     {madeLater, policy.No, policy.OutOfOrder},
+		"a cycle":                  {cycle, policy.No, policy.Cycle},
+		"a chain without an end":   {deep(policy.MaxDepth + 1), policy.Unknown, policy.CapReached},
+		"a target without a step":  {func(s *story) { s.doc.Targets = map[string]string{"": "gone"} }, policy.Unknown, policy.PolicyUnusable},
+		"a kind without a target":  {func(s *story) { s.doc.Targets = map[string]string{"dataset": "data"} }, policy.No, policy.WrongKind},
+		"a step that asks nothing": {func(s *story) { s.doc.Steps["release"] = &policy.Step{Name: "release"} }, policy.Unknown, policy.PolicyUnusable},
+		"no artifact ID":           {func(s *story) { f := *s.nodes[idRelease]; f.Artifact.ID = ""; s.nodes[idRelease] = &f }, policy.Unknown, policy.Unreadable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStory()
+			c.spoil(s)
+			d := s.decide()
+			if d.Verdict() != c.verdict || !slices.Contains(d.Reasons(), c.reason) {
+				t.Errorf("%s because of %v, want %s because of %s\n%+v", d.Verdict(), d.Reasons(), c.verdict, c.reason, d.Checks)
+			}
+		})
+	}
+}
+
+// madeLater has the dataset made after the release was.
+func madeLater(s *story) {
+	s.doc.Steps["data"].Provenance = &policy.Provenance{Types: []string{"dataset-prepare"}, Signers: []string{"trainer"}}
+	c := made(idData, time.Hour)
+	c.Kind, c.Making.BuildType, c.Making.Inputs = "dataset", "dataset-prepare", nil
+	s.add(idData, says("trainer", c))
+}
+
+// cycle has the base made from the release.
+func cycle(s *story) {
+	s.doc.Steps["base"] = &policy.Step{Name: "base", Provenance: &policy.Provenance{Types: []string{"finetune"}, Signers: []string{"trainer"}},
+		Inputs: map[string]*policy.Inputs{"base-model": {Step: "release", Min: 1}}}
+	c := made(idBase, day)
+	c.Making.Inputs = []policy.Input{{Name: "r", Role: "base-model", Class: "artifact", Digest: idRelease, Content: true}}
+	s.add(idBase, says("trainer", c))
+}
+
+// deep puts n more bases below the base, each made from the next.
+func deep(n int) func(*story) {
+	return func(s *story) {
+		s.doc.Steps["base"] = &policy.Step{Name: "base", Provenance: &policy.Provenance{Types: []string{"finetune"}, Signers: []string{"trainer"}},
+			Inputs: map[string]*policy.Inputs{"base-model": {Step: "base"}}}
+		id := idBase
+		for i := range n {
+			c := made(id, time.Duration(i+2)*day)
+			next := artifactID(fmt.Sprint("deep", i))
+			c.Making.Inputs = []policy.Input{{Name: "next", Role: "base-model", Class: "artifact", Digest: next, Content: true}}
+			if i == n-1 {
+				c.Making.Inputs = nil
+			}
+			s.nodes[next] = &policy.Facts{Artifact: policy.Artifact{ID: next}}
+			s.add(id, says("trainer", c))
+			id = next
+		}
+	}
+}
+
+func TestWalkTakesWhatThePolicyLetsIn(t *testing.T) {
+	for name, change := range map[string]func(s *story){
+		"an older failure":        func(s *story) { no := tested(11*day, 0); no.SaysNo = true; s.add(idRelease, says("red", no)) },
+		"a failure by nobody":     func(s *story) { no := tested(day, 0); no.SaysNo = true; s.add(idRelease, says("mary", no)) },
+		"an approval again":       func(s *story) { no := approved(20 * day); no.SaysNo = true; s.add(idRelease, says("lead1", no)) },
+		"a second, equal account": func(s *story) { s.add(idRelease, says("trainer", made(idRelease, 2*day))) },
+		"an account by nobody": func(s *story) {
+			c := made(idRelease, 2*day)
+			c.Making.Inputs = nil
+			s.add(idRelease, says("mary", c))
+		},
+		"a pinned base": func(s *story) { s.nodes[idBase].Evidence = nil; s.doc.Steps["base"].AnyOf[2].Pinned = []string{idBase} },
+		"a summary":     func(s *story) { s.nodes[idBase].Evidence = nil; s.add(idBase, says("data", summary())) },
+		"a dirty source, allowed": func(s *story) {
+			s.claim(idRelease, policy.TypeProvenance).Making.Inputs[2].Dirty = true
+			s.doc.Steps["release"].Inputs["source"].AllowDirty = true
+		},
+		"an uncovered file, allowed": func(s *story) {
+			s.nodes[idRelease].Artifact.Uncovered = []string{".git/x"}
+			s.doc.Steps["release"].Uncovered = []string{".git/x"}
+		},
+		"an old test, waived": func(s *story) {
+			s.claim(idRelease, policy.TypeTestResult).At = ago(31 * day)
+			s.doc.Waivers = []policy.Waiver{waiver(policy.Stale, "robustness")}
+		},
+		"no test, waived": func(s *story) {
+			s.drop(idRelease, ofType(policy.TypeTestResult))
+			s.doc.Waivers = []policy.Waiver{waiver(policy.EvidenceMissing, "robustness")}
+		},
+		"one's own work, allowed": func(s *story) {
+			s.doc.Steps["release"].Evidence[1].Signers, s.doc.Steps["release"].Evidence[1].OwnWork = []string{"trainer", "lead2"}, true
+			s.nodes[idRelease].Evidence[3].Signer = key("trainer")
+		},
+		"as deep as may be":       deep(policy.MaxDepth - 1),
+		"a clock a little behind": func(s *story) { at := now.Add(time.Second); s.nodes[idData].Evidence[0].Time = &at },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStory()
+			change(s)
+			if d := s.decide(); d.Verdict() != policy.Yes {
+				t.Errorf("%s because of %v\n%+v", d.Verdict(), d.Reasons(), d.Checks)
+			}
+		})
+	}
+}
+
+func waiver(code policy.Reason, evidence string) policy.Waiver {
+	return policy.Waiver{Finding: code, Subject: idRelease, Step: "release", Evidence: evidence, Until: now.Add(day), Reason: "ticket 42"}
+}
+
+// summary is a verification summary that may stand for the base.
+func summary() policy.Claim {
+	return policy.Claim{Type: policy.TypeVSA, Subject: idBase, Kind: "model", At: ago(day), VSA: &policy.VSAClaim{
+		Verifier: "https://acme.example/verify", Resource: "oci://example.com/base", Policy: artifactID("policy"),
+		Ancestors: []string{idOther}, Oldest: ago(20 * day)}}
+}
+
+func TestWalkRefusesSummariesThatMayNotStandForABase(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil  func(s *story, c *policy.Claim)
+		reason policy.Reason
+	}{
+		"another verifier": {func(_ *story, c *policy.Claim) { c.VSA.Verifier = "https://x.example" }, policy.LinkUnattested},
+		"another resource": {func(_ *story, c *policy.Claim) { c.VSA.Resource = "oci://example.com/other" }, policy.VSARefused},
+		"another policy":   {func(_ *story, c *policy.Claim) { c.VSA.Policy = idOther }, policy.VSARefused},
+		"no ancestors":     {func(_ *story, c *policy.Claim) { c.VSA.Ancestors = nil }, policy.VSARefused},
+		"no oldest":        {func(_ *story, c *policy.Claim) { c.VSA.Oldest = time.Time{} }, policy.VSARefused},
+		"old evidence":     {func(_ *story, c *policy.Claim) { c.VSA.Oldest = ago(91 * day) }, policy.Stale},
+		"a revoked below": {func(s *story, _ *policy.Claim) {
+			s.revoke(policy.Revocation{Class: "artifact", Digest: idOther, Descendants: true})
+		}, policy.Revoked},
+		"a later failure": {func(s *story, c *policy.Claim) {
+			no := *c
+			no.SaysNo, no.At = true, ago(time.Hour)
+			s.add(idBase, says("data", no))
+		}, policy.Refuted},
+		"signed by another": {func(s *story, _ *policy.Claim) { s.nodes[idBase].Evidence[0].Signer = key("red") }, policy.LinkUnattested},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStory()
+			s.nodes[idBase].Evidence = nil
+			s.add(idBase, says("data", summary()))
+			c.spoil(s, s.nodes[idBase].Evidence[0].Claim)
+			if d := s.decide(); d.Verdict() != policy.No || !slices.Contains(d.Reasons(), c.reason) {
+				t.Errorf("%s because of %v, want %s", d.Verdict(), d.Reasons(), c.reason)
+			}
+		})
+	}
+}
+
+func mustCompile(source string) *rule.Rule {
+	r, err := rule.Compile(source)
+	if err != nil {
+		panic(err)
+	}
+	return r
+}

@@ -152,6 +152,11 @@ func (w *world) state(id string, p attestations.Predicate) attestations.Bundle {
 // attach attaches a claim to an artifact that is there.
 func (w *world) attach(ref, id string, p attestations.Predicate) {
 	w.t.Helper()
+	w.attachTo(ref, id, w.state(id, p))
+}
+
+func (w *world) attachTo(ref, id string, b attestations.Bundle) {
+	w.t.Helper()
 	r, err := registry.ParseRef(w.host + "/" + ref + "@" + id)
 	if err != nil {
 		w.t.Fatal(err)
@@ -161,7 +166,7 @@ func (w *world) attach(ref, id string, p attestations.Predicate) {
 		w.t.Fatal(err)
 	}
 	defer stored.Close()
-	if err := stored.Attach(w.t.Context(), w.state(id, p)); err != nil {
+	if err := stored.Attach(w.t.Context(), b); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -194,6 +199,15 @@ func (w *world) family() (data, base, chat, small string) {
 
 func deployment(target string, action attestations.DeploymentAction, at time.Time) attestations.Deployment {
 	return attestations.Deployment{Target: target, Action: action, VSA: digest("vsa"), Time: at}
+}
+
+func mustScope(t testing.TB, s string) registry.Scope {
+	t.Helper()
+	scope, err := registry.ParseScope(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return scope
 }
 
 func digest(s string) string { return sumOf([]byte(s)).String() }

@@ -21,7 +21,8 @@ import (
 // UpdateOptions says whom to believe and how to ask. The zero UpdateOptions trusts nobody: every bundle is then recorded as
 // refused, and nothing of lineage is known.
 type UpdateOptions struct {
-	Roots    trust.Roots
+	Roots    trust.Roots   // opens bundles
+	Policy   policy.Policy // whose statements are followed, of those that opened; what it asks of signatures holds for all of them
 	Registry registry.Options
 	Workers  int                   // artifacts at the same time; 0: 4
 	Progress func(done, total int) // artifacts, as far as they are listed; nil: none; one call at a time
@@ -46,7 +47,7 @@ type Report struct {
 // What cannot be read is a problem in the Report and in the log, and the rest goes on. The error is that the index could
 // not be read or written, or the end of ctx; what was recorded until then stays, and the next update goes on from there.
 func (x *Index) Update(ctx context.Context, scope registry.Scope, o UpdateOptions) (Report, error) {
-	u := &update{x: x, o: o, trust: trustText(o.Roots), report: Report{Scope: scope.String()}}
+	u := &update{x: x, o: o, trust: trustText(o.Roots, o.Policy), report: Report{Scope: scope.String()}}
 	began := x.now()
 	found, err := registry.Repositories(ctx, scope, o.Registry)
 	if err != nil {
@@ -97,9 +98,12 @@ type update struct {
 	seen    map[string]bool // references
 }
 
-// trustText is whom roots trust: it changes when that does.
-func trustText(roots trust.Roots) string {
-	var all []string
+// trustText is whom roots and p trust: it changes when that does.
+func trustText(roots trust.Roots, p policy.Policy) string {
+	all := []string{"policy " + p.String(), fmt.Sprintf("thresholds %d %d %v", p.LogThreshold, p.TimeThreshold, p.RequireLog)}
+	for _, i := range p.Signers {
+		all = append(all, fmt.Sprintf("signer %q %q %q %q %v %v", i.Key, i.CA, i.Issuer, i.Subject, i.AnySubject, i.Window))
+	}
 	for _, k := range roots.Keys {
 		all = append(all, "key "+k.Fingerprint())
 	}
@@ -263,7 +267,7 @@ func (u *update) artifact(ctx context.Context, from *asked, digest string, holds
 	var entries []Entry
 	opened := 0
 	for _, item := range items {
-		e := open(digest, from.repo.Name(), item, u.o.Roots)
+		e := open(digest, from.repo.Name(), item, u.o.Roots, u.o.Policy)
 		if _, ok := e.(Opened); ok {
 			opened++
 		}
@@ -277,35 +281,54 @@ func (u *update) artifact(ctx context.Context, from *asked, digest string, holds
 }
 
 // open opens a bundle and returns what to record of it.
-func open(about, repo string, item chain.Item, roots trust.Roots) Entry {
+func open(about, repo string, item chain.Item, roots trust.Roots, p policy.Policy) Entry {
 	r := Refused{About: about, Where: repo + " " + item.Where}
+	because := func(reason policy.Reason, why string) Refused {
+		r.Reason, r.Why = reason, why
+		return r
+	}
 	peeked, err := item.Bundle.Peek()
 	if err != nil {
-		r.Reason, r.Why = policy.BundleMalformed, err.Error()
-		return r
+		return because(policy.BundleMalformed, err.Error())
 	}
 	r.Bundle, r.PredicateType = peeked.Name, peeked.PredicateType
 	a, err := attestations.Open(item.Bundle, roots)
 	var refused *attestations.OpenError
 	switch {
 	case errors.As(err, &refused):
-		r.Reason, r.Why = refused.Reason, err.Error()
-		return r
+		return because(refused.Reason, err.Error())
 	case err != nil:
-		r.Reason, r.Why = policy.BundleMalformed, err.Error()
-		return r
+		return because(policy.BundleMalformed, err.Error())
+	}
+	if f := refusedBy(p, a); f != nil {
+		return because(f.Code, f.Detail)
 	}
 	o, err := NewOpened(about, r.Where, a)
 	var malformed *attestations.StatementError
 	switch {
 	case errors.As(err, &malformed):
-		r.Reason, r.Why = policy.StatementMalformed, err.Error()
-		return r
+		return because(policy.StatementMalformed, err.Error())
 	case err != nil:
-		r.Reason, r.Why = policy.IDMismatch, err.Error()
-		return r
+		return because(policy.IDMismatch, err.Error())
 	}
 	return o
+}
+
+// refusedBy says why a does not count for p; nil where it does. Roots open more than is trusted: every identity of a
+// Sigstore instance, every leaf under a CA.
+func refusedBy(p policy.Policy, a *attestations.Attestation) *policy.Finding {
+	by := a.Signer()
+	if !p.Trusts(by) {
+		return &policy.Finding{Code: policy.UntrustedSigner, Detail: "signed by " + by.String()}
+	}
+	e := policy.Evidence{Signer: &by, LoggedBy: a.Logs(), TimedBy: a.Clocks()}
+	if t, source, ok := a.Time(); ok {
+		e.Time, e.TimeSource = &t, source
+	}
+	if found := p.Refuses(e); len(found) > 0 {
+		return &found[0]
+	}
+	return nil
 }
 
 // record has entries written together, now or soon.

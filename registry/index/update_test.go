@@ -147,6 +147,27 @@ func TestUpdateDoesNotFollowWhatItCannotOpen(t *testing.T) {
 	}
 }
 
+// TestUpdateFollowsOnlyWhomThePolicyTrusts has roots that open more than the policy names, and a policy that asks for a log.
+func TestUpdateFollowsOnlyWhomThePolicyTrusts(t *testing.T) {
+	w := newWorld(t, lab.Options{Referrers: true})
+	id := w.push("llm/chat", "v1")
+	logged := believe(w.by)
+	logged.RequireLog = true
+	for _, c := range []struct {
+		policy policy.Policy
+		reason policy.Reason
+	}{{policy.Policy{}, policy.UntrustedSigner}, {believe(newSigner(t)), policy.UntrustedSigner}, {logged, policy.LogMissing}, {believe(w.by), ""}} {
+		x := create(t, InMemory)
+		r, err := x.Update(t.Context(), mustScope(t, w.host), UpdateOptions{Roots: w.by.Roots(), Policy: c.policy, Registry: w.options()})
+		if err != nil || len(r.Problems) > 0 {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		if b, err := x.Bundles(t.Context(), id); err != nil || len(b) != 1 || b[0].Reason != c.reason {
+			t.Errorf("%s: %+v, want %q (%v)", c.policy, b, c.reason, err)
+		}
+	}
+}
+
 // TestChangedTrustReadsEvidenceAgain trusts somebody else the second time.
 func TestChangedTrustReadsEvidenceAgain(t *testing.T) {
 	w := newWorld(t, lab.Options{Referrers: true})
@@ -202,7 +223,7 @@ func TestInterruptedUpdateGoesOnWhereItStopped(t *testing.T) {
 	x := create(t, InMemory)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stop := errors.New("enough")
-	u := UpdateOptions{Roots: w.by.Roots(), Registry: w.options(), Workers: 1, Progress: func(done, _ int) {
+	u := UpdateOptions{Roots: w.by.Roots(), Policy: believe(w.by), Registry: w.options(), Workers: 1, Progress: func(done, _ int) {
 		if done == 2 {
 			cancel(stop)
 		}

@@ -71,7 +71,17 @@ func (w *world) update(x *Index, scope string) (Report, error) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return x.Update(w.t.Context(), s, UpdateOptions{Roots: w.by.Roots(), Registry: w.options()})
+	return x.Update(w.t.Context(), s, UpdateOptions{Roots: w.by.Roots(), Policy: believe(w.by), Registry: w.options()})
+}
+
+// believe is a policy that trusts the signers' keys.
+func believe(all ...signer.Signer) (p policy.Policy) {
+	for _, by := range all {
+		for _, k := range by.Roots().Keys {
+			p.Signers = append(p.Signers, trust.Identity{Key: k.Fingerprint()})
+		}
+	}
+	return p
 }
 
 // mustUpdate updates x from the whole registry.

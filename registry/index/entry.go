@@ -154,6 +154,9 @@ func NewOpened(about, where string, a *attestations.Attestation) (Opened, error)
 	case attestations.PredicateOMS, attestations.PredicateOMSLegacy:
 		err = b.signature(a)
 	case attestations.PredicateCosign:
+		if all := a.Subjects(); len(all) != 1 || "sha256:"+all[0].Digest["sha256"] != about {
+			err = errors.New("it is about another artifact")
+		}
 	default:
 		err = b.claim(a)
 	}

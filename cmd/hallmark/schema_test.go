@@ -114,13 +114,22 @@ func TestOutputFitsItsSchema(t *testing.T) {
 		{exitDone, "inspect oci:layout:v2 --public-key trainer.pub"},
 		{exitDone, "release chat --private-key trainer.key --name chat --version 1 --channel stable --sequence 1"},
 		{exitDone, "show chat --public-key trainer.pub"},
+		{exitDone, "index update oci:layout --store index.db --public-key trainer.pub"},
+		{exitDone, "index rebuild oci:layout --store index.db --public-key trainer.pub"},
+		{exitDone, "index check --store index.db"},
+		{exitDone, "lineage ID --store index.db"},
+		{exitDone, "impact ID --in oci:layout --public-key trainer.pub --deployed"},
 		{exitDone, "trust import root.json"},
 		{exitDone, "trust show"},
 		{exitDone, "trust show --trusted-root root.json"},
 		{exitDone, "inspect chat --identity a --identity-provider https://b.test"},
 		{exitNo, "verify chat --identity a --identity-provider https://b.test"},
 	} {
-		code, out, errs := hallmark(t, append(strings.Fields(c.args), "--json")...)
+		args := strings.Fields(c.args)
+		if len(args) > 1 && args[1] == "ID" {
+			args[1] = strings.TrimSpace(mustRun(t, "digest", "chat", "--quiet"))
+		}
+		code, out, errs := hallmark(t, append(args, "--json")...)
 		if code != c.code {
 			t.Errorf("hallmark %s: exit code %d, want %d\n%s%s", c.args, code, c.code, out, errs)
 			continue

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/hallmark-project/hallmark/attestations"
 	"github.com/hallmark-project/hallmark/pkg/policy"
 	"github.com/hallmark-project/hallmark/pkg/trust"
 	"github.com/hallmark-project/hallmark/registry"
@@ -19,23 +20,43 @@ type policyFile struct {
 
 // loadPolicy reads a policy file. Files that it names lie relative to it.
 func loadPolicy(path string) (*policyFile, error) {
-	raw, err := readSmall(path)
+	raw, err := readAtMost(path, policy.MaxFile)
 	if err != nil {
 		return nil, fmt.Errorf("read policy: %w", err)
 	}
 	p := &policyFile{raw: raw, dir: filepath.Dir(path), files: map[string][]byte{}}
-	p.doc, err = policy.Load(raw, policy.LoadOptions{URI: path, Read: func(name string) ([]byte, error) {
-		at := filepath.FromSlash(name)
-		if !filepath.IsAbs(at) {
-			at = filepath.Join(p.dir, at)
-		}
-		data, err := readSmall(at)
-		if err == nil {
-			p.files[name] = data
-		}
-		return data, err
-	}})
+	o := vocabulary()
+	o.URI, o.Read = path, p.read
+	p.doc, err = policy.Load(raw, o)
 	return p, err
+}
+
+// read reads a file that the policy names, and keeps it.
+func (p *policyFile) read(name string) ([]byte, error) {
+	at := filepath.FromSlash(name)
+	if !filepath.IsAbs(at) {
+		at = filepath.Join(p.dir, at)
+	}
+	data, err := readSmall(at)
+	if err == nil {
+		p.files[name] = data
+	}
+	return data, err
+}
+
+// vocabulary is the words that a policy may use, which are the statements'.
+func vocabulary() policy.LoadOptions {
+	o := policy.LoadOptions{Kinds: []string{string(attestations.KindModel), string(attestations.KindAdapter), string(attestations.KindDataset)}}
+	for _, r := range attestations.Roles() {
+		o.Roles = append(o.Roles, string(r))
+	}
+	for _, b := range attestations.BuildTypes() {
+		o.BuildTypes = append(o.BuildTypes, b.Short())
+	}
+	for _, a := range attestations.Activities() {
+		o.Activities = append(o.Activities, string(a))
+	}
+	return o
 }
 
 // sigstore is the trusted root that opens what the policy's identities signed. The imported one is looked for where only it

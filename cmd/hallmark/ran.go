@@ -75,10 +75,11 @@ type ranOutput struct {
 
 // ranStatement is where the provenance is.
 type ranStatement struct {
-	Bundle string `json:"bundle,omitempty"` // its own name
-	Where  string `json:"where,omitempty"`
-	Link   string `json:"link,omitempty"`  // file of the in-toto link
-	Draft  string `json:"draft,omitempty"` // file of a draft that nobody signed
+	Bundle    string `json:"bundle,omitempty"` // its own name
+	Where     string `json:"where,omitempty"`
+	Signature string `json:"signature,omitempty"` // file of the artifact's signature
+	Link      string `json:"link,omitempty"`      // file of the in-toto link
+	Draft     string `json:"draft,omitempty"`     // file of a draft that nobody signed
 }
 
 // report writes what is known after a run that ended with failed, where a file for it is named.
@@ -91,7 +92,7 @@ func (j *runJob) report(ctx context.Context, failed error) error {
 	switch {
 	case errors.As(failed, &ended):
 		r.Outcome = ranFailed
-	case failed != nil:
+	case failed != nil: // a draft that was rescued is one all the same
 		r.Outcome, r.Error = ranRefused, oneLine(failed.Error())
 	case j.told.Draft != "":
 		r.Outcome = ranDrafted

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -36,6 +37,7 @@ type runFlags struct {
 	Report     string
 	Unsigned   string
 	Link       string
+	Sign       bool
 }
 
 func newRun(s streams) *cobra.Command {
@@ -86,6 +88,7 @@ func (f *runFlags) bindRun(c *cobra.Command) {
 	flags.StringArrayVar(&f.Env, "env", nil, "`NAME` of an environment variable to record; none else is (repeats)")
 	flags.StringArrayVar(&f.Redact, "redact", nil, "regular `EXPRESSION` for secrets in the command that no built-in rule knows: its last group is hidden, or all of it (repeats)")
 	flags.StringVar(&f.Unsigned, "unsigned", "", "leave the statement in `FILE`, for a signer elsewhere, instead of signing it")
+	flags.BoolVar(&f.Sign, "sign", false, "also sign the artifact, as hallmark sign does")
 	flags.StringVar(&f.Link, "link", "", "also write an in-toto link of the step to `FILE`, signed with the same key: ECDSA or Ed25519")
 	flags.StringVar(&f.Report, "report", "", "write exit codes and what was stated to `FILE`, as JSON, however it ends")
 	f.list.bind(flags)
@@ -109,9 +112,9 @@ type runJob struct {
 	found    host.Facts
 	by       signer.Signer // nil: a draft
 
-	ended  *process.Result // nil: the command was not started
-	made   *claimed        // nil: there is no output
-	single bool            // made is one file
+	ended  *process.Result    // nil: the command was not started
+	hashed *manifest.Manifest // of the output; nil: there is none
+	made   *claimed           // the same
 	told   ranStatement
 }
 
@@ -204,45 +207,72 @@ func (j *runJob) hash(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("output %s: %w", printable(j.output), err)
 	}
-	j.single = m.Single
-	c := &claimed{path: j.output, files: m.Files}
+	c := &claimed{path: j.output}
 	c.on.Name, c.on.Kind = m.Name, j.kind
 	if c.on.ID, err = m.ID(); err == nil {
-		j.made = c
+		j.hashed, j.made = m, c
 	}
 	return err
 }
 
-// state signs the provenance of what was made and stores it there, or leaves it as a draft.
+// state signs the provenance of what was made and stores it there, or leaves it as a draft. After days of training it is not
+// lost where signing fails: then it is left as a draft too.
 func (j *runJob) state(ctx context.Context, p attestations.Provenance) error {
 	statement, err := attestations.NewStatement(j.made.on, p)
 	if err != nil {
 		return refusal{err}
 	}
 	if j.by == nil {
-		if err := replaceFile(j.f.Unsigned, statement.Payload()); err != nil {
-			return fmt.Errorf("write draft: %w", err)
-		}
-		j.told.Draft = j.f.Unsigned
-		if !j.f.out.Quiet {
-			fmt.Fprintf(j.s.err, "hallmark: drafted %s about %s %s in %s\n", p.PredicateType(), printable(j.output), j.made.on.ID, printable(j.f.Unsigned))
-		}
-		return nil
+		return j.draft(j.f.Unsigned, statement)
 	}
 	opened, where, err := j.made.sign(ctx, "", statement, j.by)
 	if err != nil {
-		return err
+		rescued := filepath.Clean(j.output) + ".draft.json"
+		if failed := j.draft(rescued, statement); failed != nil {
+			return errors.Join(err, failed)
+		}
+		return hintError{err, "nothing of the run is lost: hallmark sign --statement " + shellWord(rescued) + " --as FILE"}
 	}
 	j.told.Bundle, j.told.Where = opened.Name(), where
-	if j.f.Link != "" {
-		if err := j.link(ctx, p); err != nil {
+	if !j.f.out.Quiet {
+		if err := showClaim(streams{out: j.s.err}, j.made, p, opened, where, output{}); err != nil { // stdout is the command's
 			return err
 		}
 	}
-	if j.f.out.Quiet {
-		return nil
+	if j.f.Sign {
+		if err := j.sign(ctx); err != nil {
+			return err
+		}
 	}
-	return showClaim(streams{out: j.s.err}, j.made, p, opened, where, output{}) // stdout is the command's
+	if j.f.Link != "" {
+		return j.link(ctx, p)
+	}
+	return nil
+}
+
+// draft leaves the statement in a file, for a signer elsewhere.
+func (j *runJob) draft(path string, statement attestations.Statement) error {
+	if err := replaceFile(path, statement.Payload()); err != nil {
+		return fmt.Errorf("write draft: %w", err)
+	}
+	j.told.Draft = path
+	if !j.f.out.Quiet {
+		fmt.Fprintf(j.s.err, "hallmark: drafted %s about %s %s in %s\n", attestations.PredicateProvenance, printable(j.output), j.made.on.ID, printable(path))
+	}
+	return nil
+}
+
+// sign signs the artifact itself.
+func (j *runJob) sign(ctx context.Context) error {
+	made, err := attestations.SignArtifact(ctx, j.hashed, j.kind, j.by)
+	if err != nil {
+		return err
+	}
+	j.told.Signature, err = storeBeside(ctx, j.output, "", made, j.by)
+	if err == nil && !j.f.out.Quiet {
+		fmt.Fprintf(j.s.err, "signed  %s\n", printable(j.told.Signature))
+	}
+	return err
 }
 
 // link writes the same step as an in-toto link.
@@ -256,7 +286,7 @@ func (j *runJob) link(ctx context.Context, p attestations.Provenance) error {
 			l.AddCommit(d.Name, d.Digest.Hex)
 		}
 	}
-	l.AddProducts(j.made.on.Name, j.single, j.made.files)
+	l.AddProducts(j.made.on.Name, j.hashed.Single, j.hashed.Files)
 	raw, err := l.Sign(ctx, j.by)
 	if err != nil {
 		return err

@@ -164,8 +164,8 @@ func inside(folder, path string) bool {
 func (j *runJob) load(ctx context.Context) error {
 	with := &j.f.with
 	if j.f.Unsigned != "" {
-		if j.f.Link != "" {
-			return usagef("--link is signed, and --unsigned signs nothing: use one")
+		if j.f.Link != "" || j.f.Sign {
+			return usagef("--unsigned signs nothing: it goes without --sign and --link")
 		}
 		if with.PrivateKey != "" || with.SigningConfig != "" || with.identity.wanted() {
 			return usagef("--unsigned leaves a draft, and what to sign it with is named: use one")

@@ -67,10 +67,6 @@ hashing. Before a public log holds a name for ever, a terminal is asked; --yes, 
   hallmark sign --statement draft.json --as trainer.yaml ./chat --private-key trainer.key`,
 		Args: cobra.ArbitraryArgs, // none with --digests, which the environment may hold
 		RunE: func(c *cobra.Command, args []string) error {
-			kind, err := attestations.ParseKind(of.kind)
-			if err != nil {
-				return usagef("--kind: %w", err)
-			}
 			of.net.Timeout = with.Timeout
 			if draft != (draftFlags{}) {
 				if len(elsewhere.Digests) > 0 || c.Flags().Changed("kind") {
@@ -78,27 +74,10 @@ hashing. Before a public log holds a name for ever, a terminal is asked; --yes, 
 				}
 				return draft.sign(c.Context(), s, &of, with, args, out)
 			}
-			bar := newProgress(s, "hashed", out)
-			defer bar.stop()
 			if len(args)+len(elsewhere.Digests) == 0 {
 				return withUsage(c, errors.New("no artifact is named"))
 			}
-			if err := elsewhere.check(args, &of); err != nil {
-				return err
-			}
-			jobs, err := of.jobs(args, bar)
-			if len(args) == 0 {
-				jobs, err = elsewhere.jobs(&of)
-			}
-			if err != nil {
-				return err
-			}
-			with.identity.silent, with.identity.hold = out.JSON || out.Quiet, bar.hold
-			by, err := with.load(c.Context(), s)
-			if err != nil {
-				return err
-			}
-			return signAll(c.Context(), s, jobs, kind, by, bar, out)
+			return of.sign(c.Context(), s, args, &elsewhere, with, out)
 		},
 	}
 	of.list.bind(c.Flags())
@@ -111,6 +90,32 @@ hashing. Before a public log holds a name for ever, a terminal is asked; --yes, 
 	c.Flags().StringVar(&of.kind, "kind", string(attestations.KindModel), "what it is: `model`, adapter or dataset; recorded, part of no ID")
 	out.bind(c.Flags(), "print the artifact ID alone")
 	return c
+}
+
+// sign signs the artifacts that args or digests files name.
+func (of *artifactFlags) sign(ctx context.Context, s streams, args []string, elsewhere *digestsFlags, with signFlags, out output) error {
+	kind, err := attestations.ParseKind(of.kind)
+	if err != nil {
+		return usagef("--kind: %w", err)
+	}
+	bar := newProgress(s, "hashed", out)
+	defer bar.stop()
+	if err := elsewhere.check(args, of); err != nil {
+		return err
+	}
+	jobs, err := of.jobs(args, bar)
+	if len(args) == 0 {
+		jobs, err = elsewhere.jobs(of)
+	}
+	if err != nil {
+		return err
+	}
+	with.identity.silent, with.identity.hold = out.JSON || out.Quiet, bar.hold
+	by, err := with.load(ctx, s)
+	if err != nil {
+		return err
+	}
+	return signAll(ctx, s, jobs, kind, by, bar, out)
 }
 
 // jobs are the artifacts that args name, each once.

@@ -143,6 +143,7 @@ func TestFindCommitRunsNothingOfTheRepository(t *testing.T) {
 	git(t, dir, "config", "core.fsmonitor", script)
 	put(t, filepath.Join(dir, "train.py"), "pass\n") // another time, so that the index would be written anew
 	other, _ := repository(t)
+	git(t, other, "commit", "-q", "--allow-empty", "-m", "another")
 	got, err := host.FindCommit(t.Context(), dir, append(environ(t), "GIT_DIR="+filepath.Join(other, ".git")), nil)
 	if err != nil || got.Hash != commit || got.Dirty {
 		t.Errorf("%+v, %v", got, err)

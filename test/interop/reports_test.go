@@ -1,10 +1,12 @@
 package interop
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -13,6 +15,7 @@ const (
 	staticcheckModule = "honnef.co/go/tools/cmd/staticcheck@v0.8.2"
 	gotestsumModule   = "gotest.tools/gotestsum@v1.13.0"
 	pytestPackage     = "pytest==9.2.0"
+	banditPackage     = "bandit[sarif]==1.9.4"
 )
 
 // Sources that the tools look at.
@@ -26,6 +29,7 @@ const (
 	pythonic  = "import pytest\n\ndef test_a(): pass\n\n@pytest.mark.skip\ndef test_b(): pass\n"
 	pythonBad = "def test_a(): pass\n\ndef test_b(): assert False\n"
 	pythonOdd = "import nothing_of_that_name\n\ndef test_a(): pass\n"
+	unpickles = "import pickle\n\npickle.load(open('weights', 'rb'))\n"
 )
 
 // imported is what becomes of a report: the exit code of attest and what show or the error says.
@@ -98,24 +102,58 @@ func TestGotestsumReportsAreImported(t *testing.T) {
 	}
 }
 
-func TestPytestReportsAreImported(t *testing.T) {
-	if os.Getenv("HALLMARK_E2E") != "1" {
-		t.Skip("needs pytest: set HALLMARK_E2E=1")
-	}
-	python := filepath.Join(t.TempDir(), "venv")
+// pythons is an environment of Python with the packages above, made once for all tests beside the binary.
+var pythons = sync.OnceValues(func() (string, error) {
+	home := filepath.Join(filepath.Dir(binary), "venv")
+	python := filepath.Join(home, "bin", "python")
 	for _, c := range []*exec.Cmd{
-		exec.CommandContext(t.Context(), "python3", "-m", "venv", python),
-		exec.CommandContext(t.Context(), filepath.Join(python, "bin", "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-			"--no-input", "--retries", "2", "--timeout", "15", pytestPackage),
+		exec.Command("python3", "-m", "venv", home),
+		exec.Command(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--retries", "2", "--timeout", "15",
+			pytestPackage, banditPackage),
 	} {
-		out, err := c.CombinedOutput()
-		if err != nil && os.Getenv("HALLMARK_CI") == "1" {
-			t.Fatalf("%s: %v\n%s", c, err, out)
-		}
-		if err != nil {
-			t.Skipf("%s: %v\n%s", c, err, out)
+		if out, err := c.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("%s: %w\n%s", c, err, out)
 		}
 	}
+	return python, nil
+})
+
+// python skips the test where it was not asked for or the packages can't be had; with HALLMARK_CI=1 it then fails.
+func python(t *testing.T) string {
+	t.Helper()
+	if os.Getenv("HALLMARK_E2E") != "1" {
+		t.Skip("needs Python packages: set HALLMARK_E2E=1")
+	}
+	path, err := pythons()
+	if err != nil && os.Getenv("HALLMARK_CI") == "1" {
+		t.Fatal(err)
+	}
+	if err != nil {
+		t.Skip(err)
+	}
+	return path
+}
+
+// TestBanditReportsAreImported pins a limit: bandit lists the rules by which it found something and no others, so what
+// passed where it found nothing nobody can say.
+func TestBanditReportsAreImported(t *testing.T) {
+	python := python(t)
+	for source, want := range map[string]imported{
+		unpickles: {0, "test WARNED: 1 passed, 1 warned, 0 failed"}, // the import is but noted,
+		"pass\n":  {1, "0 of 0 passed is not passed"},
+	} {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "load.py"), source)
+		report := filepath.Join(t.TempDir(), "bandit.sarif")
+		within(t, dir, python, "-m", "bandit", "-q", "-f", "sarif", "-o", report, "load.py")
+		if got := attested(t, report); got.code != want.code || !strings.Contains(got.says, want.says) {
+			t.Errorf("%q: exit code %d, want %d and %q\n%s", source, got.code, want.code, want.says, got.says)
+		}
+	}
+}
+
+func TestPytestReportsAreImported(t *testing.T) {
+	python := python(t)
 	for tests, want := range map[string]imported{
 		pythonic:  {0, "test PASSED: 1 passed, 0 warned, 0 failed"},
 		pythonBad: {0, "test FAILED: 1 passed, 0 warned, 1 failed"},
@@ -125,7 +163,7 @@ func TestPytestReportsAreImported(t *testing.T) {
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "test_chat.py"), tests)
 		report := filepath.Join(t.TempDir(), "junit.xml")
-		within(t, dir, filepath.Join(python, "bin", "python"), "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml", report)
+		within(t, dir, python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml", report)
 		if got := attested(t, report); got.code != want.code || !strings.Contains(got.says, want.says) {
 			t.Errorf("%q: exit code %d, want %d and %q\n%s", tests, got.code, want.code, want.says, got.says)
 		}

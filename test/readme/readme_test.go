@@ -24,6 +24,7 @@ func TestReadmeCommandsRun(t *testing.T) {
 	}
 	for name, text := range map[string]string{
 		"chat/model.safetensors": "weights", "base/model.safetensors": "base weights",
+		"corpus/a.txt": "data", "code/train.sh": "mkdir tuned && cat base/model.safetensors corpus/a.txt >tuned/model.safetensors\n",
 		"junit.xml": `<testsuite name="robustness" tests="1"><testcase classname="robustness" name="typos"/></testsuite>`,
 	} {
 		path := filepath.Join(work, filepath.FromSlash(name))

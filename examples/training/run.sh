@@ -62,18 +62,16 @@ else
 fi
 run hallmark ingest mnist --kind dataset --upstream "$upstream" --ingestor https://example.com/data --private-key data.key
 
-say "Datasets are prepared from it. run hashes what goes in, runs the command, hashes what comes out, and signs how it was made."
-run hallmark run --type dataset-prepare --parameter split=train --input source=code --input dataset.train=mnist --output train-set --private-key data.key -- ./digits prepare -data mnist -output train-set
-run hallmark run --type dataset-prepare --parameter split=test --input source=code --input dataset.validation=mnist --output test-set --private-key data.key -- ./digits prepare -data mnist -split t10k -count 1000 -output test-set
-run hallmark sign train-set test-set --kind dataset --private-key data.key
+say "Datasets are prepared from it. run hashes what goes in, runs the command, hashes what comes out, and signs it and how it was made."
+run hallmark run --type dataset-prepare --parameter split=train --input source=code --input dataset.train=mnist --output train-set --sign --private-key data.key -- ./digits prepare -data mnist -output train-set
+run hallmark run --type dataset-prepare --parameter split=test --input source=code --input dataset.validation=mnist --output test-set --sign --private-key data.key -- ./digits prepare -data mnist -split t10k -count 1000 -output test-set
 
 say "They are scanned for personal data. The report is JUnit XML, as any test runner writes it."
 run ./digits scan -data train-set -report pii.xml
 run hallmark attest train-set --type test-result --activity pii-scan --from pii.xml --private-key data.key
 
-say "A base model is trained. Nothing but --input, --output and the type is typed besides the command."
-run hallmark run --type train --parameter seed=1 --input source=code --input dataset.train=train-set --output base --private-key trainer.key -- ./digits train -data train-set -seed 1 -output base
-run hallmark sign base --private-key trainer.key
+say "A base model is trained. Besides the command, what goes in and what comes out is typed, and whose key signs."
+run hallmark run --type train --parameter seed=1 --input source=code --input dataset.train=train-set --output base --sign --private-key trainer.key -- ./digits train -data train-set -seed 1 -output base
 
 say "The red team attacks it, and it does not stand. That is stated too."
 test_set=$(hallmark digest --quiet test-set)
@@ -81,20 +79,15 @@ run ./digits attack -model base -data test-set -dataset "$test_set" -least 0.58 
 run hallmark attest base --type test-result --from base-attack.json --private-key red-team.key
 
 say "So digits are made that mislead it, and it is fine-tuned with them. A link for in-toto's verifiers comes along."
-run hallmark run --type dataset-prepare --input source=code --input dataset.train=train-set --input teacher=base --output hard-set --private-key data.key -- ./digits perturb -model base -data train-set -output hard-set
-run hallmark sign hard-set --kind dataset --private-key data.key
-run hallmark run --type finetune --parameter method=adversarial --parameter seed=1 --input source=code --input base-model=base --input dataset.train=train-set --input dataset.train=hard-set --output robust --link finetune.link --private-key trainer.key -- ./digits finetune -model base -data train-set -more hard-set -seed 1 -output robust
-run hallmark sign robust --private-key trainer.key
+run hallmark run --type dataset-prepare --input source=code --input dataset.train=train-set --input teacher=base --output hard-set --sign --private-key data.key -- ./digits perturb -model base -data train-set -output hard-set
+run hallmark run --type finetune --parameter method=adversarial --parameter seed=1 --input source=code --input base-model=base --input dataset.train=train-set --input dataset.train=hard-set --output robust --link finetune.link --sign --private-key trainer.key -- ./digits finetune -model base -data train-set -more hard-set -seed 1 -output robust
 
 say "An adapter for slanted digits: a LoRA, which is an artifact of its own and names its base."
-run hallmark run --type dataset-prepare --parameter split=train --input source=code --input dataset.train=mnist --output slanted-set --private-key data.key -- ./digits prepare -data mnist -slant -0.6 -output slanted-set
-run hallmark sign slanted-set --kind dataset --private-key data.key
-run hallmark run --type adapter --parameter method=lora --parameter rank=4 --input source=code --input base-model=robust --input dataset.train=slanted-set --output slanted --private-key trainer.key -- ./digits adapt -model robust -data slanted-set -rank 4 -output slanted
-run hallmark sign slanted --kind adapter --private-key trainer.key
+run hallmark run --type dataset-prepare --parameter split=train --input source=code --input dataset.train=mnist --output slanted-set --sign --private-key data.key -- ./digits prepare -data mnist -slant -0.6 -output slanted-set
+run hallmark run --type adapter --parameter method=lora --parameter rank=4 --input source=code --input base-model=robust --input dataset.train=slanted-set --output slanted --sign --private-key trainer.key -- ./digits adapt -model robust -data slanted-set -rank 4 -output slanted
 
 say "The fine-tuned model is quantised: a byte a weight."
-run hallmark run --type quantize --parameter scheme=int8 --input source=code --input base-model=robust --output robust-int8 --private-key trainer.key -- ./digits quantize -model robust -output robust-int8
-run hallmark sign robust-int8 --private-key trainer.key
+run hallmark run --type quantize --parameter scheme=int8 --input source=code --input base-model=robust --output robust-int8 --sign --private-key trainer.key -- ./digits quantize -model robust -output robust-int8
 
 say "The red team evaluates and attacks what will be released. Numbers, dataset and sample count are in the statement."
 run ./digits evaluate -model robust-int8 -data test-set -dataset "$test_set" -least 0.85 -report evaluation.json

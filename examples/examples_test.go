@@ -22,7 +22,7 @@ var outputs = map[string][]string{
 	},
 	"training": {
 		"$ hallmark run --type train ", "FAILED robust_accuracy: 0.", "(says no)\n", "PASSED accuracy: ", "PASSED robust_accuracy: 0.",
-		"not attached: 1 statements that say no", "\ndone\n",
+		"hallmark: not attached: 1 ", "\ndone\n",
 	},
 	"air-gap": {"evidence  2 came along\n", "$ diff -r model serve", "exit code 3\n", "\ndone\n"},
 }

@@ -16,7 +16,7 @@ var outputs = map[string][]string{
 		"bytes unread\n", "@sha256:", "$ hallmark pull 127.0.0.1:", "$ diff -r model pulled", "\ndone\n",
 	},
 	"keyless": {
-		"by         trainer@example.com (http://127.0.0.1:", "$ hallmark verify model", "untrusted-signer\n", "log-untrusted\n",
+		"signers ask   http://127.0.0.1:", "by         trainer@example.com (http://127.0.0.1:", "$ hallmark verify model", "untrusted-signer\n", "log-untrusted\n",
 		"exit code 1\n", "--offline\n", "\ndone\n",
 	},
 	"air-gap": {"evidence  2 came along\n", "$ diff -r model serve", "exit code 3\n", "\ndone\n"},

@@ -109,7 +109,16 @@ func (w *dialWatch) count(t *testing.T) int {
 
 func TestOfflineNeverDials(t *testing.T) {
 	signedModel(t)
+	for name, list := range map[string]string{"policy.yaml": "revoked.jsonl", "away.yaml": "oci://registry.test/acme/revoked:latest"} {
+		text := "{apiVersion: hallmark/v1, kind: Policy, name: p, version: 1, identities: {trainer: {key: trainer.pub}}, sources: [{prefix: registry.test/}],\n" +
+			"revocations: {from: '" + list + "', signers: [trainer]}, target: release, steps: {release: {signature: [trainer]}}}"
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustRun(t, "revoke", "--init", "--list", "revoked.jsonl", "--private-key", "trainer.key")
 	watch := watchDials(t)
+	tried := map[string]bool{}
 	for _, c := range []struct {
 		code int
 		args string
@@ -125,6 +134,19 @@ func TestOfflineNeverDials(t *testing.T) {
 		{exitUnknown, "inspect registry.test/chat:v1 --offline"},
 		{exitUnknown, "push ./chat registry.test/chat:v1 --offline"},
 		{exitUnknown, "copy oci:layout:v1 registry.test/chat:v1 --offline"},
+		{exitUnknown, "copy LISTENER/chat:v1 oci:other:v1 --offline"},
+		{exitDone, "copy oci:layout:v1 oci-archive:chat.tar:v1 --offline"},
+		{exitDone, "verify oci-archive:chat.tar:v1 --public-key trainer.pub --offline"},
+		{exitDone, "push ./chat oci:layout:v2 --offline"},
+		{exitDone, "show ./chat --input oci:layout:v1 --public-key trainer.pub --offline"},
+		{exitUnknown, "show LISTENER/chat:v1 --public-key trainer.pub --offline"},
+		{exitUnknown, "show ./chat --input LISTENER/base:v1 --public-key trainer.pub --offline"},
+		{exitDone, "verify ./chat --policy policy.yaml --evidence oci:layout:v1 --offline"},
+		{exitUnknown, "verify ./chat --policy away.yaml --offline"},
+		{exitUsage, "verify ./chat --policy policy.yaml --evidence LISTENER/chat:v1 --identity a --offline"},
+		{exitUnknown, "verify ./chat --policy policy.yaml --evidence LISTENER/chat:v1 --offline"},
+		{exitDone, "export ./chat --policy policy.yaml --out packed --offline"},
+		{exitDone, "verify ./chat --policy away.yaml --evidence packed --offline"},
 		{exitUsage, "trust update --offline"},
 		{exitUnknown, "trust show"},
 		{exitUsage, "verify ./chat --identity a --identity-provider https://b.test --offline"},
@@ -133,13 +155,23 @@ func TestOfflineNeverDials(t *testing.T) {
 		{exitDone, "verify oci:layout:v1 --public-key trainer.pub"},
 		{exitDone, "inspect ./chat"},
 		{exitDone, "digest ./chat"},
+		{exitDone, "show ./chat"},
 		{exitDone, "sign ./chat --private-key trainer.key"},
+		{exitDone, "approve ./chat --decision rejected --scope production --private-key trainer.key"},
 	} {
+		if name, _, _ := strings.Cut(c.args, " "); c.code == exitDone && strings.HasSuffix(c.args, " --offline") {
+			tried[name] = true
+		}
 		if code, out, errs := hallmark(t, strings.Fields(strings.ReplaceAll(c.args, "LISTENER", watch.address))...); code != c.code {
 			t.Errorf("hallmark %s: exit code %d, want %d\n%s%s", c.args, code, c.code, out, errs)
 		}
 		if n := watch.count(t); n != 0 {
 			t.Errorf("hallmark %s: %d connections were begun", c.args, n)
+		}
+	}
+	for _, c := range newRoot(streams{}).Commands() {
+		if c.Flags().Lookup("offline") != nil && !tried[c.Name()] {
+			t.Errorf("hallmark %s --offline is not tried", c.Name())
 		}
 	}
 	// The same steps with the network allowed do dial: the watch sees them. They end there, to spare the tries that follow.

@@ -126,13 +126,22 @@ func TestOutputFitsItsSchema(t *testing.T) {
 		{exitNo, "verify chat --policy strict.yaml --offline"},
 		{exitNo, "verify chat oci:layout:v2 --policy strict.yaml --offline"},
 		{exitDone, "export chat --policy policy.yaml --out exported --offline"},
+		{exitDone, "index update oci:layout --store index.db --public-key trainer.pub"},
+		{exitDone, "index rebuild oci:layout --store index.db --public-key trainer.pub"},
+		{exitDone, "index check --store index.db"},
+		{exitDone, "lineage ID --store index.db"},
+		{exitDone, "impact ID --in oci:layout --public-key trainer.pub --deployed"},
 		{exitDone, "trust import root.json"},
 		{exitDone, "trust show"},
 		{exitDone, "trust show --trusted-root root.json"},
 		{exitDone, "inspect chat --identity a --identity-provider https://b.test"},
 		{exitNo, "verify chat --identity a --identity-provider https://b.test"},
 	} {
-		code, out, errs := hallmark(t, append(strings.Fields(c.args), "--json")...)
+		args := strings.Fields(c.args)
+		if len(args) > 1 && args[1] == "ID" {
+			args[1] = strings.TrimSpace(mustRun(t, "digest", "chat", "--quiet"))
+		}
+		code, out, errs := hallmark(t, append(args, "--json")...)
 		if code != c.code {
 			t.Errorf("hallmark %s: exit code %d, want %d\n%s%s", c.args, code, c.code, out, errs)
 			continue
@@ -151,11 +160,38 @@ func TestOutputFitsItsSchema(t *testing.T) {
 		}
 	}
 	repo := tuf.New(t, end, end)
-	repo.Publish(tuf.TrustedRoot(t, "mirror.test", begin, end))
 	if err := os.WriteFile("anchor.json", repo.Anchor(), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	check(t, all, seen, mustRun(t, "trust", "update", "--mirror", repo.URL, "--root", "anchor.json", "--json"))
+	const servers = `{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json",
+"caUrls":[{"url":"https://ca.test","majorApiVersion":1,"validFor":{"start":"2020-01-01T00:00:00Z"},"operator":"test"}],
+"rekorTlogUrls":[{"url":"https://log.test","majorApiVersion":1,"validFor":{"start":"2020-01-01T00:00:00Z"},"operator":"test"}],
+"rekorTlogConfig":{"selector":"ANY"}}`
+	for config, want := range map[string]bool{"": false, "nonsense": false, servers: true} {
+		if repo.Config = nil; config != "" {
+			repo.Config = []byte(config)
+		}
+		repo.Publish(tuf.TrustedRoot(t, "mirror.test", begin, end))
+		out := mustRun(t, "trust", "update", "--mirror", repo.URL, "--root", "anchor.json", "--json")
+		if strings.Contains(out, `"signingServers"`) != want {
+			t.Errorf("with the signing config %q: %s", config, out)
+		}
+		check(t, all, seen, out)
+	}
+	for command, want := range map[string]int{"exit 7": 7, "kill -KILL $$": 137, "true": exitRun, "mkdir q; echo w >q/w": exitDone} {
+		code, _, errs := hallmark(t, "run", "--type", "quantize", "--input", "base-model=./chat", "--output", "q", "--private-key", "trainer.key", "--report", "ran.json", "--", "sh", "-c", command)
+		if code != want {
+			t.Errorf("run %s: exit code %d, want %d\n%s", command, code, want, errs)
+		}
+		raw, err := os.ReadFile("ran.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(t, all, seen, string(raw))
+		if err := os.RemoveAll("q"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for name := range all {
 		if !seen[name] {
 			t.Errorf("nothing that was printed is %s", name)

@@ -43,9 +43,8 @@ that one's evidence. An input is found by its artifact ID, whatever it is called
 				}
 				format = "json"
 			}
-			write, ok := drawings[format]
-			if !ok {
-				return usagef("--format %q: it is text, json, mermaid or dot", format)
+			if drawings[format] == nil && pictures[format] == nil {
+				return usagef("--format %q: it is text, json, mermaid, dot or svg", format)
 			}
 			var roots trust.Roots
 			if !whom.nobody() {
@@ -69,14 +68,15 @@ that one's evidence. An input is found by its artifact ID, whatever it is called
 					known[a.ID] = a
 				}
 			}
-			return write(s.out, newDrawing(first, known))
+			_, err := newDrawing(first, known).draw(s.out, format)
+			return err
 		},
 	}
 	f.list.bind(c.Flags())
 	f.list.bindSignature(c.Flags(), "signature `FILE`, instead of model.sig or FILE.sig")
 	whom.bind(c.Flags())
 	net.bind(c.Flags())
-	c.Flags().StringVar(&format, "format", "text", "`FORMAT`: text, json, mermaid or dot")
+	c.Flags().StringVar(&format, "format", "text", "`FORMAT`: text, json, mermaid, dot or svg")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object: --format json")
 	c.Flags().StringArrayVar(&inputs, "input", nil, "`ARTIFACT|REF` whose evidence continues the tree where it is an input (repeats)")
 	return c

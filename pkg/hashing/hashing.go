@@ -41,6 +41,8 @@ type Plan struct {
 	// SHA256 asks for the SHA-256 of the whole file as well, from the same pass over the bytes. Where Sums holds it
 	// anyway, with SHA256 and ShardSize 0, it is given without asking.
 	SHA256 bool
+
+	parts bool // the shards are parts of one BLAKE3: see schedule.spreads
 }
 
 // Job is one file to hash.

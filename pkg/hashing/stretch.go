@@ -30,8 +30,10 @@ type stretch struct {
 	buffer   []byte
 	plain    bool // this file cannot be mapped
 
-	window []byte // whole pages of the file, mapped
-	left   []byte // of the window, not handed out
+	window []byte   // whole pages of the file, mapped
+	left   []byte   // of the window, not handed out
+	coming []byte   // the window after it, once helper has it
+	helper *toucher // nil: nobody helps
 }
 
 // next returns the next bytes, at least one of those that are left and a chunk at most. They are good until the call after.
@@ -40,7 +42,7 @@ func (s *stretch) next(ctx context.Context) ([]byte, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	if len(s.left) == 0 && !s.plain && s.stop-s.at >= mapFrom {
+	if len(s.left) == 0 && !s.plain && (s.coming != nil || s.stop-s.at >= mapFrom) {
 		s.slide()
 	}
 	if n := min(chunk, len(s.left)); n > 0 {
@@ -57,28 +59,93 @@ func (s *stretch) next(ctx context.Context) ([]byte, error) {
 	return p, nil
 }
 
-// slide maps the part of the file that comes next, and has the system fetch the one after it meanwhile.
+// slide maps the part of the file that comes next, and has the one after it fetched meanwhile: by the helper, or as far as
+// the system does it by itself.
 func (s *stretch) slide() {
-	s.close()
+	s.unmap(&s.window)
 	lead := s.at % int64(os.Getpagesize())
-	size := min(windowSize, s.stop-s.at+lead)
-	window, err := mapPages(s.file, s.at-lead, int(size))
-	if err != nil {
-		s.plain = true
+	if s.coming != nil {
+		s.helper.wait()
+		s.window, s.coming = s.coming, nil
+	} else {
+		window, err := mapPages(s.file, s.at-lead, int(min(windowSize, s.stop-s.at+lead)))
+		if err != nil {
+			s.plain = true
+			return
+		}
+		s.window = window
+	}
+	s.left = s.window[lead:]
+	ahead := s.at - lead + int64(len(s.window))
+	n := min(windowSize, s.stop-ahead)
+	if n <= 0 {
 		return
 	}
-	s.window, s.left = window, window[lead:]
-	if ahead := s.at - lead + size; ahead < s.stop {
-		fetch(s.file, ahead, min(windowSize, s.stop-ahead))
+	fetch(s.file, ahead, n)
+	if s.helper == nil || n < mapFrom {
+		return
+	}
+	if window, err := mapPages(s.file, ahead, int(n)); err == nil {
+		s.coming = window
+		s.helper.in <- window
 	}
 }
 
-// close unmaps what is mapped. The bytes that next returned last are gone.
-func (s *stretch) close() {
-	if s.window != nil {
-		unmapFile(s.window)
+// help has a core that is idle touch the pages of windows before they are used: for a core that is alone with a file, that
+// takes a twentieth of its time.
+func (s *stretch) help(w *worker) {
+	if s.helper == nil && !s.plain && s.stop-s.at >= windowSize+mapFrom && w.takeCore() {
+		s.helper = newToucher(w.idle)
 	}
-	s.window, s.left = nil, nil
+}
+
+// close unmaps what is mapped and ends the help. The bytes that next returned last are gone.
+func (s *stretch) close() {
+	if s.helper != nil {
+		if s.coming != nil {
+			s.helper.wait()
+		}
+		s.helper.end()
+		s.helper = nil
+	}
+	s.unmap(&s.coming)
+	s.unmap(&s.window)
+}
+
+func (s *stretch) unmap(window *[]byte) {
+	if *window != nil {
+		unmapFile(*window)
+	}
+	*window, s.left = nil, nil
+}
+
+// toucher has the pages of windows mapped, one window after the other, in a goroutine of its own.
+type toucher struct {
+	in   chan []byte
+	done chan struct{} // one for each window, and closed at the end
+}
+
+// newToucher begins on a core that was taken from idle, and is given back at the end.
+func newToucher(idle chan<- struct{}) *toucher {
+	t := &toucher{in: make(chan []byte, 1), done: make(chan struct{}, 1)}
+	go func() {
+		defer close(t.done)
+		for window := range t.in {
+			touch(window)
+			t.done <- struct{}{}
+		}
+		idle <- struct{}{}
+	}()
+	return t
+}
+
+// wait waits for the window that came in last.
+func (t *toucher) wait() { <-t.done }
+
+// end waits for the end. Every window was waited for.
+func (t *toucher) end() {
+	close(t.in)
+	<-t.done
 }
 
 // holds reports whether an address is in the window.

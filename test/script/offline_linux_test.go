@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -44,6 +45,30 @@ type step struct {
 	says string
 }
 
+// offlineCommands are the commands that have the flag.
+func offlineCommands(t *testing.T) []string {
+	t.Helper()
+	help := func(args ...string) string {
+		out, err := exec.Command(binary, append(args, "--help")...).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	_, list, found := strings.Cut(help(), "Available Commands:\n")
+	list, _, ended := strings.Cut(list, "\n\n")
+	if !found || !ended {
+		t.Fatal("the help lists no commands")
+	}
+	var names []string
+	for line := range strings.Lines(list) {
+		if name := strings.Fields(line)[0]; strings.Contains(help(name), "--offline ") {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // TestVerifyingNeedsNoNetwork runs every command that verifies where there is none.
 func TestVerifyingNeedsNoNetwork(t *testing.T) {
 	dir := t.TempDir()
@@ -64,8 +89,23 @@ func TestVerifyingNeedsNoNetwork(t *testing.T) {
 		{0, "pull oci:layout:v1 pulled --public-key trainer.pub --offline", "yes"},
 		{0, "inspect ./chat --offline", "UNVERIFIED"},
 		{0, "inspect oci:layout:v1 --public-key trainer.pub --offline", "verified"},
+		{0, "inspect chat/model.sig --public-key trainer.pub --offline", "verified"},
 		{3, "inspect registry.test/llm/chat:v1 --offline", "offline"},
+		{0, "copy oci:layout:v1 oci-archive:chat.tar:v1 --offline", "copied"},
+		{3, "copy registry.test/llm/chat:v1 oci:other:v1 --offline", "offline"},
+		{3, "copy oci:layout:v1 registry.test/llm/chat:v1 --offline", "offline"},
+		{3, "push chat registry.test/llm/chat:v1 --offline", "offline"},
+		{0, "verify oci-archive:chat.tar:v1 --public-key trainer.pub --offline", "yes"},
+		{0, "pull oci-archive:chat.tar:v1 unpacked --public-key trainer.pub --offline", "yes"},
+		{3, "pull registry.test/llm/chat:v1 fetched --public-key trainer.pub --offline", "offline"},
+		{0, "show ./chat --public-key trainer.pub --offline", "verified"},
+		{0, "show oci:layout:v1 --input ./chat --public-key trainer.pub --offline", "verified"},
+		{3, "show registry.test/llm/chat:v1 --public-key trainer.pub --offline", "offline"},
+		{3, "show ./chat --input registry.test/llm/base:v1 --public-key trainer.pub --offline", "offline"},
+		{0, "digest chat", "sha256:"},
+		{0, "approve chat --decision rejected --scope production --private-key trainer.key", ""},
 		{3, "trust show", "no trusted root was imported"},
+		{4, "trust update --offline", "an update is what the network is for"},
 	}
 	steps = append(steps, chained(t, dir)...)
 	if v := vectors(); v != "" {
@@ -76,6 +116,11 @@ func TestVerifyingNeedsNoNetwork(t *testing.T) {
 			step{0, "verify " + filepath.Join(historical, "model") + " --signature " + filepath.Join(historical, "bundle.sig") +
 				" --identity stefanb@us.ibm.com --identity-provider https://sigstore.verify.ibm.com/oauth2 --offline", "yes"},
 		)
+	}
+	for _, name := range offlineCommands(t) {
+		if !slices.ContainsFunc(steps, func(s step) bool { return s.code == 0 && strings.HasPrefix(s.args, name+" ") }) {
+			t.Errorf("hallmark %s --offline is not tried", name)
+		}
 	}
 	// What needs the network fails: the namespace has none.
 	steps = append(steps, step{3, "trust update --mirror https://tuf-repo-cdn.sigstore.dev", "fetch "})

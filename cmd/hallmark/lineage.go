@@ -22,6 +22,7 @@ type reachFlags struct {
 	class    string
 	format   string
 	fill     indexFlags
+	found    []index.Report // what was read for --in
 }
 
 func newLineage(s streams) *cobra.Command {
@@ -87,7 +88,7 @@ func (f *reachFlags) run(ctx context.Context, s streams, arg string) error {
 	defer x.Close()
 	r, err := newReached(ctx, x, start, f)
 	if err != nil {
-		return indexHint(err)
+		return indexHint(f.unseen(err))
 	}
 	switch {
 	case f.format == "json":
@@ -133,10 +134,20 @@ func (f *reachFlags) open(ctx context.Context) (*index.Index, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := f.fill.fill(ctx, x, scopes); err != nil {
+	if f.found, err = f.fill.fill(ctx, x, scopes); err != nil {
 		return nil, err
 	}
 	return x, nil
+}
+
+// unseen adds to an error that something is not known what could not be read: it may be there.
+func (f *reachFlags) unseen(err error) error {
+	for _, r := range f.found {
+		if len(r.Problems) > 0 && errors.Is(err, lineage.ErrUnknown) {
+			return fmt.Errorf("%w, and %w: %s: %s", err, errPartial, r.Scope, r.Problems[0])
+		}
+	}
+	return err
 }
 
 // parseNode reads a digest and says what it is of.

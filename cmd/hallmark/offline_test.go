@@ -46,7 +46,23 @@ func signedModel(t *testing.T) {
 	mustRun(t, "keygen", "trainer")
 	mustRun(t, "sign", "chat", "--private-key", "trainer.key")
 	mustRun(t, "push", "chat", "oci:layout:v1")
+	if err := os.WriteFile("policy.yaml", []byte(signedByTrainer), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
+
+// signedByTrainer is the smallest policy that the signed model satisfies.
+const signedByTrainer = `apiVersion: hallmark/v1
+kind: Policy
+name: prod
+version: 1
+expires: 2100-01-01
+identities:
+  trainer: {key: trainer.pub}
+target: release
+steps:
+  release: {kind: model, signature: [trainer]}
+`
 
 // dialWatch notices connections: those of the default transport and questions for a name's address, which it refuses, and
 // those to a listener of its own, which it ends.
@@ -109,14 +125,7 @@ func (w *dialWatch) count(t *testing.T) int {
 
 func TestOfflineNeverDials(t *testing.T) {
 	signedModel(t)
-	for name, list := range map[string]string{"policy.yaml": "revoked.jsonl", "away.yaml": "oci://registry.test/acme/revoked:latest"} {
-		text := "{apiVersion: hallmark/v1, kind: Policy, name: p, version: 1, identities: {trainer: {key: trainer.pub}}, sources: [{prefix: registry.test/}],\n" +
-			"revocations: {from: '" + list + "', signers: [trainer]}, target: release, steps: {release: {signature: [trainer]}}}"
-		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	mustRun(t, "revoke", "--init", "--list", "revoked.jsonl", "--private-key", "trainer.key")
+	id := strings.TrimSpace(mustRun(t, "digest", "chat", "--quiet"))
 	watch := watchDials(t)
 	tried := map[string]bool{}
 	for _, c := range []struct {
@@ -141,12 +150,15 @@ func TestOfflineNeverDials(t *testing.T) {
 		{exitDone, "show ./chat --input oci:layout:v1 --public-key trainer.pub --offline"},
 		{exitUnknown, "show LISTENER/chat:v1 --public-key trainer.pub --offline"},
 		{exitUnknown, "show ./chat --input LISTENER/base:v1 --public-key trainer.pub --offline"},
-		{exitDone, "verify ./chat --policy policy.yaml --evidence oci:layout:v1 --offline"},
-		{exitUnknown, "verify ./chat --policy away.yaml --offline"},
-		{exitUsage, "verify ./chat --policy policy.yaml --evidence LISTENER/chat:v1 --identity a --offline"},
-		{exitUnknown, "verify ./chat --policy policy.yaml --evidence LISTENER/chat:v1 --offline"},
-		{exitDone, "export ./chat --policy policy.yaml --out packed --offline"},
-		{exitDone, "verify ./chat --policy away.yaml --evidence packed --offline"},
+		{exitDone, "verify ./chat --policy policy.yaml --offline"},
+		{exitDone, "verify oci:layout:v1 --policy policy.yaml --offline"},
+		{exitUnknown, "verify LISTENER/chat:v1 --policy policy.yaml --offline"},
+		{exitUnknown, "verify ./chat --policy policy.yaml --evidence LISTENER/base:v1 --offline"},
+		{exitDone, "export ./chat --policy policy.yaml --out exported --offline"},
+		{exitDone, "lineage ID --in oci:layout --public-key trainer.pub --offline"},
+		{exitUnknown, "lineage ID --in LISTENER/chat --public-key trainer.pub --offline"},
+		{exitDone, "impact ID --in oci:layout --public-key trainer.pub --offline"},
+		{exitUnknown, "impact ID --in LISTENER/chat --public-key trainer.pub --offline"},
 		{exitUsage, "trust update --offline"},
 		{exitUnknown, "trust show"},
 		{exitUsage, "verify ./chat --identity a --identity-provider https://b.test --offline"},
@@ -162,7 +174,7 @@ func TestOfflineNeverDials(t *testing.T) {
 		if name, _, _ := strings.Cut(c.args, " "); c.code == exitDone && strings.HasSuffix(c.args, " --offline") {
 			tried[name] = true
 		}
-		if code, out, errs := hallmark(t, strings.Fields(strings.ReplaceAll(c.args, "LISTENER", watch.address))...); code != c.code {
+		if code, out, errs := hallmark(t, strings.Fields(strings.NewReplacer("LISTENER", watch.address, "ID", id).Replace(c.args))...); code != c.code {
 			t.Errorf("hallmark %s: exit code %d, want %d\n%s%s", c.args, code, c.code, out, errs)
 		}
 		if n := watch.count(t); n != 0 {

@@ -81,6 +81,13 @@ func check(t *testing.T, all map[string]*jsonschema.Schema, seen map[string]bool
 	}
 }
 
+// goodPolicy is a policy by which the signed model passes, and goodPolicyTable says so.
+const (
+	goodPolicy = "apiVersion: hallmark/v1\nkind: Policy\nname: prod\nversion: 1\nexpires: 2099-01-01\nidentities: {trainer: {key: trainer.pub}}\n" +
+		"target: release\nsteps: {release: {signature: [trainer]}}\n"
+	goodPolicyTable = "apiVersion: hallmark/v1\nkind: PolicyTest\ncases: [{name: good, artifact: pulled, now: 2026-11-20, expect: yes}]\n"
+)
+
 // TestOutputFitsItsSchema runs every command that prints JSON, in the forms that differ, and holds each line of it that
 // is an object to the published schema.
 func TestOutputFitsItsSchema(t *testing.T) {
@@ -103,6 +110,11 @@ func TestOutputFitsItsSchema(t *testing.T) {
 	begin, end := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)
 	if err := os.WriteFile("root.json", tuf.TrustedRoot(t, "file.test", begin, end), 0o644); err != nil {
 		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"prod.yaml": goodPolicy, "odd.yaml": strings.Replace(goodPolicy, "target", "tarjet", 1), "prod.test.yaml": goodPolicyTable} {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, c := range []struct {
 		code int
@@ -127,21 +139,25 @@ func TestOutputFitsItsSchema(t *testing.T) {
 		{exitDone, "show chat --public-key trainer.pub"},
 		{exitDone, "verify made/chat --layout made/root.layout --layout-key made/owner.pub"},
 		{exitNo, "verify made/chat --layout made/root.layout --layout-key trainer.pub"},
-		{exitDone, "revoke --init --list revoked.jsonl --private-key trainer.key"},
-		{exitDone, "verify chat --policy policy.yaml --offline"},
-		{exitNo, "verify chat --policy strict.yaml --offline"},
-		{exitNo, "verify chat oci:layout:v2 --policy strict.yaml --offline"},
-		{exitDone, "export chat --policy policy.yaml --out exported --offline"},
 		{exitDone, "index update oci:layout --store index.db --public-key trainer.pub"},
 		{exitDone, "index rebuild oci:layout --store index.db --public-key trainer.pub"},
 		{exitDone, "index check --store index.db"},
 		{exitDone, "lineage ID --store index.db"},
 		{exitDone, "impact ID --in oci:layout --public-key trainer.pub --deployed"},
+		{exitDone, "revoke --init --list revoked.jsonl --private-key trainer.key"},
+		{exitDone, "verify chat --policy policy.yaml --offline"},
+		{exitNo, "verify chat --policy strict.yaml --offline"},
+		{exitNo, "verify chat oci:layout:v2 --policy strict.yaml --offline"},
+		{exitDone, "export chat --policy policy.yaml --out exported --offline"},
 		{exitDone, "trust import root.json"},
 		{exitDone, "trust show"},
 		{exitDone, "trust show --trusted-root root.json"},
 		{exitDone, "inspect chat --identity a --identity-provider https://b.test"},
 		{exitNo, "verify chat --identity a --identity-provider https://b.test"},
+		{exitDone, "policy lint prod.yaml"},
+		{exitNo, "policy lint prod.yaml --strict"},
+		{exitUnknown, "policy lint odd.yaml"},
+		{exitDone, "policy test prod.yaml"},
 	} {
 		args := strings.Fields(c.args)
 		if len(args) > 1 && args[1] == "ID" {

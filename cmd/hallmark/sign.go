@@ -51,6 +51,9 @@ no byte is read, and kind and exclusions are what is typed here. The signature g
 and belongs into the artifact as model.sig. Where thousands of small files are packed, the artifact ID stands on digests
 that do not follow from those of the files; the result says so.
 
+--shard-size makes checks of one large file use every core; 67108864 suits files of some gigabytes. Signing itself gets no
+faster, and other tools may not read such a bundle.
+
 --cache does not read files whose SHA-256 was made before and whose inode, size and times have not changed since; small
 files that are packed for the ID are read together where one of them changed. --reuse takes such a digest only where a
 signature by the same key lists it under the same name: then nobody who can write to the cache alone gets anything signed.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"sync"
 	"unsafe"
 )
 
@@ -30,10 +31,10 @@ type stretch struct {
 	buffer   []byte
 	plain    bool // this file cannot be mapped
 
-	window []byte   // whole pages of the file, mapped
-	left   []byte   // of the window, not handed out
-	coming []byte   // the window after it, once helper has it
-	helper *toucher // nil: nobody helps
+	window *window // whole pages of the file, mapped
+	left   []byte  // of the window, not handed out
+	coming *window // the one after it, where a helper touches its pages
+	helper chan *window
 }
 
 // next returns the next bytes, at least one of those that are left and a chunk at most. They are good until the call after.
@@ -62,21 +63,19 @@ func (s *stretch) next(ctx context.Context) ([]byte, error) {
 // slide maps the part of the file that comes next, and has the one after it fetched meanwhile: by the helper, or as far as
 // the system does it by itself.
 func (s *stretch) slide() {
-	s.unmap(&s.window)
+	s.window.unmap()
 	lead := s.at % int64(os.Getpagesize())
-	if s.coming != nil {
-		s.helper.wait()
-		s.window, s.coming = s.coming, nil
-	} else {
-		window, err := mapPages(s.file, s.at-lead, int(min(windowSize, s.stop-s.at+lead)))
+	s.window, s.coming = s.coming, nil
+	if s.window == nil {
+		pages, err := mapPages(s.file, s.at-lead, int(min(windowSize, s.stop-s.at+lead)))
 		if err != nil {
 			s.plain = true
 			return
 		}
-		s.window = window
+		s.window = &window{pages: pages}
 	}
-	s.left = s.window[lead:]
-	ahead := s.at - lead + int64(len(s.window))
+	s.left = s.window.pages[lead:]
+	ahead := s.at - lead + int64(len(s.window.pages))
 	n := min(windowSize, s.stop-ahead)
 	if n <= 0 {
 		return
@@ -85,73 +84,78 @@ func (s *stretch) slide() {
 	if s.helper == nil || n < mapFrom {
 		return
 	}
-	if window, err := mapPages(s.file, ahead, int(n)); err == nil {
-		s.coming = window
-		s.helper.in <- window
+	pages, err := mapPages(s.file, ahead, int(n))
+	if err != nil {
+		return
+	}
+	s.coming = &window{pages: pages}
+	select {
+	case s.helper <- s.coming:
+	default: // it is behind, and not waited for
 	}
 }
 
 // help has a core that is idle touch the pages of windows before they are used: for a core that is alone with a file, that
 // takes a twentieth of its time.
 func (s *stretch) help(w *worker) {
-	if s.helper == nil && !s.plain && s.stop-s.at >= windowSize+mapFrom && w.takeCore() {
-		s.helper = newToucher(w.idle)
+	if s.helper != nil || s.plain || s.stop-s.at < windowSize+mapFrom || !w.takeCore() {
+		return
 	}
+	in := make(chan *window, 1)
+	s.helper = in
+	go func() {
+		for ahead := range in {
+			ahead.touch()
+		}
+		w.idle <- struct{}{}
+	}()
 }
 
 // close unmaps what is mapped and ends the help. The bytes that next returned last are gone.
 func (s *stretch) close() {
 	if s.helper != nil {
-		if s.coming != nil {
-			s.helper.wait()
-		}
-		s.helper.end()
+		close(s.helper)
 		s.helper = nil
 	}
-	s.unmap(&s.coming)
-	s.unmap(&s.window)
+	s.window.unmap()
+	s.coming.unmap()
+	s.window, s.coming, s.left = nil, nil, nil
 }
 
-func (s *stretch) unmap(window *[]byte) {
-	if *window != nil {
-		unmapFile(*window)
+// window is pages of a file that are mapped. The nil window has none.
+type window struct {
+	mu    sync.Mutex // of whoever touches or unmaps
+	pages []byte     // nil once they are unmapped
+}
+
+// touch has every page at hand, if they are still mapped.
+func (w *window) touch() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.pages != nil {
+		touch(w.pages)
 	}
-	*window, s.left = nil, nil
 }
 
-// toucher has the pages of windows mapped, one window after the other, in a goroutine of its own.
-type toucher struct {
-	in   chan []byte
-	done chan struct{} // one for each window, and closed at the end
-}
-
-// newToucher begins on a core that was taken from idle, and is given back at the end.
-func newToucher(idle chan<- struct{}) *toucher {
-	t := &toucher{in: make(chan []byte, 1), done: make(chan struct{}, 1)}
-	go func() {
-		defer close(t.done)
-		for window := range t.in {
-			touch(window)
-			t.done <- struct{}{}
-		}
-		idle <- struct{}{}
-	}()
-	return t
-}
-
-// wait waits for the window that came in last.
-func (t *toucher) wait() { <-t.done }
-
-// end waits for the end. Every window was waited for.
-func (t *toucher) end() {
-	close(t.in)
-	<-t.done
+func (w *window) unmap() {
+	if w == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.pages != nil {
+		unmapFile(w.pages)
+	}
+	w.pages = nil
 }
 
 // holds reports whether an address is in the window.
 func (s *stretch) holds(address uintptr) bool {
-	first := uintptr(unsafe.Pointer(unsafe.SliceData(s.window)))
-	return address >= first && address-first < uintptr(len(s.window))
+	if s.window == nil {
+		return false
+	}
+	first := uintptr(unsafe.Pointer(unsafe.SliceData(s.window.pages)))
+	return address >= first && address-first < uintptr(len(s.window.pages))
 }
 
 // why says why mapped bytes could not be read: the file is shorter than it was, or its disk fails.
@@ -164,7 +168,10 @@ func (s *stretch) why() error {
 		return err
 	}
 	// The last byte is there: look for one that is not.
-	from := s.at - int64(len(s.window)-len(s.left))
+	from := s.at
+	if s.window != nil {
+		from -= int64(len(s.window.pages) - len(s.left))
+	}
 	if _, err := io.Copy(io.Discard, io.NewSectionReader(s.file, max(from, 0), s.at-max(from, 0))); err != nil {
 		return err
 	}

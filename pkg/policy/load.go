@@ -82,3 +82,16 @@ func Load(raw []byte, o LoadOptions) (*Document, error) {
 	}
 	return r.doc, nil
 }
+
+// NeedsSigstore reports whether somebody of d can be known only by a Sigstore trusted root: who signs keyless, or with a
+// key that has a window.
+func (d *Document) NeedsSigstore() bool {
+	for _, p := range d.Identities {
+		for _, id := range p {
+			if id.Issuer != "" || !id.Window.IsZero() {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -171,8 +171,38 @@ func TestLoadWithoutWordsTakesAnyButReadsNoFile(t *testing.T) {
 		t.Error(err)
 	}
 	_, err := Load([]byte(strings.Replace(raw, "issuer: https://acme.example, subject: ci, claims: {branch: main}", "key: ci.pub", 1)), LoadOptions{})
-	if err == nil || !strings.Contains(err.Error(), `read policy file:5:24: "ci.pub": nothing can be read beside this policy`) {
+	if err == nil || !strings.Contains(err.Error(), `read policy file:5:24: "ci.pub": no file is read beside this policy`) {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestLoadTakesKeysInThePolicyItself(t *testing.T) {
+	indent := func(name string) string {
+		return strings.ReplaceAll("\n"+strings.TrimSpace(testdata(t, "keys/"+name)), "\n", "\n        ")
+	}
+	raw := edited(t, "lead-1: {key: keys/lead1.pub}", "lead-1:\n      key: |"+indent("lead1.pub"))
+	raw = strings.Replace(raw, `red-team: {ca: keys/ca.pem, subject: "spiffe://acme/red-team"}      # a CA alone is never enough`, "red-team:\n      subject: spiffe://acme/red-team\n      ca: |"+indent("ca.pem"), 1)
+	read := map[string]bool{}
+	o := words
+	o.Read = func(name string) ([]byte, error) { read[name] = true; return words.Read(name) }
+	d, err := Load([]byte(raw), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	beside, err := Load([]byte(testdata(t, "prod-llm.yaml")), words)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if read["keys/lead1.pub"] || read["keys/ca.pem"] || !read["keys/lead2.pub"] {
+		t.Errorf("read %v", read)
+	}
+	for _, name := range []string{"lead-1", "red-team"} {
+		if got, want := d.Identities[name][0], beside.Identities[name][0]; got.Key != want.Key || got.CA != want.CA {
+			t.Errorf("%s is %+v, not %+v", name, got, want)
+		}
+	}
+	if _, err := Load([]byte(strings.Replace(raw, "-----END PUBLIC", "-----END", 1)), words); !errors.Is(err, trust.ErrKey) {
+		t.Errorf("broken: %v", err)
 	}
 }
 

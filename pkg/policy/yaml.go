@@ -21,9 +21,10 @@ import (
 const (
 	maxYAMLDepth = 32
 	maxYAMLNodes = 50_000
-	maxText      = 2 << 10 // bytes of one text
-	maxItems     = 500     // of one list or mapping
-	maxName      = 100     // bytes of a name
+	maxText      = 4 << 10 // bytes of one text
+	maxPEM       = 32 << 10
+	maxItems     = 500 // of one list or mapping
+	maxName      = 100 // bytes of a name
 )
 
 // reader reads a policy file node by node and stops at the first that does not hold: after a failure its methods return

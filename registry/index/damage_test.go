@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/hallmark-project/hallmark/pkg/lineage"
 )
 
@@ -233,6 +235,10 @@ func TestOpenSaysWhatIsNoIndex(t *testing.T) {
 	}
 	other := filepath.Join(dir, "other.db")
 	tamper(t, other, `CREATE TABLE people (name TEXT)`)
+	before, err := os.ReadFile(other)
+	if err != nil {
+		t.Fatal(err)
+	}
 	newer, _ := sample(t)
 	tamper(t, newer, `UPDATE hallmark_index SET version = 99`)
 	none, _ := sample(t)
@@ -258,6 +264,9 @@ func TestOpenSaysWhatIsNoIndex(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, x, err)
 		}
 	}
+	if after, err := os.ReadFile(other); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("somebody else's database was written to (%v)", err)
+	}
 	if _, err := os.Stat(filepath.Join(dir, "gone.db")); err == nil {
 		t.Error("asking made an index")
 	}
@@ -266,6 +275,31 @@ func TestOpenSaysWhatIsNoIndex(t *testing.T) {
 	}
 	mustRecord(t, create(t, filepath.Join(dir, "gone.db")), refusal(1))
 	mustRecord(t, create(t, filepath.Join(dir, "empty.db")), refusal(1))
+}
+
+// TestManyMakeOneIndex has programs, as it were, that all find no index and make it.
+func TestManyMakeOneIndex(t *testing.T) {
+	eachStore(t, func(t *testing.T, at string) {
+		const programs = 8
+		var work errgroup.Group
+		for i := range programs {
+			work.Go(func() error {
+				x, err := Open(t.Context(), at, Options{Create: true})
+				if err != nil {
+					return err
+				}
+				defer x.Close()
+				_, err = x.Record(t.Context(), refusal(i))
+				return err
+			})
+		}
+		if err := work.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		if h := mustCheck(t, mustOpen(t, at, Options{})); h.Seq != programs {
+			t.Errorf("%d events", h.Seq)
+		}
+	})
 }
 
 // TestLockedIndexIsBusyAndNothingElse has another writer in the middle of its transaction.

@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // Options says how to open an index. The zero Options opens one that is there.
@@ -188,94 +185,3 @@ func (x *Index) put(ctx context.Context, w writer, e *event, before event, docum
 
 // maxBody is the cap on what one event says, in bytes: a provenance may list very many inputs.
 const maxBody = 32 << 20
-
-// batch is a run of events on their way from the store into the state.
-type batch struct {
-	events []event
-	keys   []sum
-	bodies []any
-	err    error
-	done   chan struct{} // closed when the events are decoded
-}
-
-const batchSize = 512
-
-// catchUp reads the events after s's head, holds each to the one before it, and applies them. see is told of each. Hashing
-// and decoding take longer than reading, so they are done beside it.
-func catchUp(ctx context.Context, from reader, s *state, see func(event)) error {
-	work, inner := errgroup.WithContext(ctx)
-	queue := make(chan *batch, 2*runtime.GOMAXPROCS(0)) // in order; each is decoded somewhere
-	decoders := make(chan struct{}, runtime.GOMAXPROCS(0))
-	after := s.head.seq
-	work.Go(func() error {
-		defer close(queue)
-		now := &batch{}
-		send := func() error {
-			b := now
-			now = &batch{}
-			b.done = make(chan struct{})
-			select {
-			case queue <- b:
-			case <-inner.Done():
-				return context.Cause(inner)
-			}
-			decoders <- struct{}{}
-			go func() {
-				b.err = b.decode()
-				close(b.done)
-				<-decoders
-			}()
-			return nil
-		}
-		err := from.read(inner, after, func(e event) error {
-			if len(e.body) > maxBody {
-				return &DamagedError{e.seq, fmt.Errorf("it has %d bytes", len(e.body))}
-			}
-			if now.events = append(now.events, e); len(now.events) < batchSize {
-				return nil
-			}
-			return send()
-		})
-		if err == nil && len(now.events) > 0 {
-			err = send()
-		}
-		return err
-	})
-	work.Go(func() error {
-		for b := range queue {
-			select {
-			case <-b.done:
-			case <-inner.Done():
-				return context.Cause(inner)
-			}
-			if b.err != nil {
-				return b.err
-			}
-			for i, e := range b.events {
-				if err := e.verify(s.head, b.keys[i]); err != nil {
-					return err
-				}
-				if err := s.apply(e, b.bodies[i]); err != nil {
-					return err
-				}
-				see(e)
-			}
-		}
-		return nil
-	})
-	return work.Wait()
-}
-
-func (b *batch) decode() error {
-	b.keys = make([]sum, len(b.events))
-	bodies := make([]any, len(b.events))
-	for i, e := range b.events {
-		b.keys[i] = e.key()
-		var err error
-		if bodies[i], err = decode(e); err != nil {
-			return err
-		}
-	}
-	b.bodies = bodies
-	return nil
-}

@@ -77,30 +77,13 @@ func (x *Index) replace(ctx context.Context, fresh *Index) (int, error) {
 	defer x.mu.Unlock()
 	carried := 0
 	err := x.store.write(ctx, func(w writer) error {
-		carried = 0
-		var verdicts []event
-		former := newState()
-		err := catchUp(ctx, w, former, func(e event) {
-			if e.kind == kindVerdict {
-				verdicts = append(verdicts, e)
-			}
-		})
+		documents := map[sum][]byte{}
+		verdicts, _, err := verdictsOf(ctx, w, x.store, documents)
 		if err != nil {
 			return err
 		}
-		documents := map[sum][]byte{}
-		keep := func(digest sum, raw []byte) error {
-			documents[digest] = raw
-			return nil
-		}
-		if err := former.eachDecision(ctx, x.store, keep); err != nil {
-			return err
-		}
-		made := newState()
-		if err := catchUp(ctx, fresh.store, made, func(event) {}); err != nil {
-			return err
-		}
-		if err := made.eachDecision(ctx, fresh.store, keep); err != nil {
+		_, last, err := verdictsOf(ctx, fresh.store, fresh.store, documents)
+		if err != nil {
 			return err
 		}
 		if err := w.clear(ctx); err != nil {
@@ -114,24 +97,47 @@ func (x *Index) replace(ctx context.Context, fresh *Index) (int, error) {
 				return err
 			}
 		}
-		last := made.head
-		for _, e := range verdicts {
-			key := e.key()
-			if there, err := w.has(ctx, key); err != nil || there {
-				if err != nil {
-					return err
-				}
-				continue
-			}
-			next := event{seq: last.seq + 1, at: e.at, kind: e.kind, body: e.body, hash: chained(last.hash, last.seq+1, e.at, key)}
-			if err := w.append(ctx, next, key); err != nil {
-				return err
-			}
-			last = next
-			carried++
-		}
-		return nil
+		carried, err = carry(ctx, w, verdicts, last)
+		return err
 	})
 	x.state = nil
 	return carried, x.doing("write to", err)
+}
+
+// verdictsOf verifies a log and returns its verdicts and its last event. Their decisions are added to documents.
+func verdictsOf(ctx context.Context, from reader, at store, documents map[sum][]byte) (verdicts []event, last event, err error) {
+	s := newState()
+	err = catchUp(ctx, from, s, func(e event) {
+		if e.kind == kindVerdict {
+			verdicts = append(verdicts, e)
+		}
+	})
+	if err == nil {
+		err = s.eachDecision(ctx, at, func(digest sum, raw []byte) error {
+			documents[digest] = raw
+			return nil
+		})
+	}
+	return verdicts, s.head, err
+}
+
+// carry writes verdicts after last, save those that are there.
+func carry(ctx context.Context, w writer, verdicts []event, last event) (carried int, err error) {
+	for _, e := range verdicts {
+		key := e.key()
+		there, err := w.has(ctx, key)
+		if err != nil {
+			return 0, err
+		}
+		if there {
+			continue
+		}
+		next := event{seq: last.seq + 1, at: e.at, kind: e.kind, body: e.body, hash: chained(last.hash, last.seq+1, e.at, key)}
+		if err := w.append(ctx, next, key); err != nil {
+			return 0, err
+		}
+		last = next
+		carried++
+	}
+	return carried, nil
 }

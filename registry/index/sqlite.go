@@ -27,7 +27,7 @@ func openSQLite(ctx context.Context, path string, o Options) (store, error) {
 		return nil, err
 	}
 	query := url.Values{
-		"_pragma": {fmt.Sprintf("busy_timeout(%d)", o.wait().Milliseconds()), "journal_mode(WAL)", "synchronous(FULL)", "trusted_schema(OFF)", "cell_size_check(ON)"},
+		"_pragma": {fmt.Sprintf("busy_timeout(%d)", o.wait().Milliseconds()), "synchronous(FULL)", "trusted_schema(OFF)", "cell_size_check(ON)"},
 		"_txlock": {"immediate"},
 	}
 	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: filepath.ToSlash(full), RawQuery: query.Encode()}).String())
@@ -40,10 +40,43 @@ func openSQLite(ctx context.Context, path string, o Options) (store, error) {
 		integrity: integrityOf,
 		explain:   explainSQLite,
 	}}
-	if err := d.prepare(ctx, o.Create); err != nil {
+	if err := d.begun(ctx, o); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return d, nil
+}
+
+// begun prepares the file. SQLite does not wait for others where the kind of log is set, as it does elsewhere: several
+// programs that make an index at the same time are told at once that it is in use.
+func (d *database) begun(ctx context.Context, o Options) error {
+	for began := time.Now(); ; {
+		_, err := d.version(ctx, d.db) // before anything is written to what may be somebody else's
+		if err == nil {
+			err = d.inWAL(ctx)
+		}
+		if err == nil {
+			err = d.prepare(ctx, o.Create)
+		}
+		if !errors.Is(err, ErrBusy) || time.Since(began) > o.wait() {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+func (d *database) inWAL(ctx context.Context) error {
+	var mode string
+	if err := d.db.QueryRowContext(ctx, `PRAGMA journal_mode = WAL`).Scan(&mode); err != nil {
+		return explainSQLite(err)
+	}
+	if mode != "wal" {
+		return fmt.Errorf("its log of changes is of kind %q, not wal: this file system cannot hold an index", mode)
+	}
+	return nil
 }
 
 // lookAt says what is wrong with the file before SQLite, which takes an empty file for a database, makes something of it.

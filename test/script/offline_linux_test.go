@@ -38,13 +38,6 @@ func isolated(t *testing.T, dir string, args ...string) (code int, out string) {
 	return 0, string(raw)
 }
 
-// step is one command, and what comes of it.
-type step struct {
-	code int
-	args string
-	says string
-}
-
 // offlineCommands are the commands that have the flag.
 func offlineCommands(t *testing.T) []string {
 	t.Helper()
@@ -69,6 +62,13 @@ func offlineCommands(t *testing.T) []string {
 	return names
 }
 
+// step is one command, and what comes of it.
+type step struct {
+	code int
+	args string
+	says string
+}
+
 // TestVerifyingNeedsNoNetwork runs every command that verifies where there is none.
 func TestVerifyingNeedsNoNetwork(t *testing.T) {
 	dir := t.TempDir()
@@ -76,6 +76,11 @@ func TestVerifyingNeedsNoNetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "chat", "model.bin"), []byte("weights"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const policy = "apiVersion: hallmark/v1\nkind: Policy\nname: prod\nversion: 1\nidentities: {trainer: {key: trainer.pub}}\n" +
+		"target: release\nsteps: {release: {kind: model, signature: [trainer]}}\n"
+	if err := os.WriteFile(filepath.Join(dir, "policy.yaml"), []byte(policy), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	steps := []step{
@@ -104,6 +109,14 @@ func TestVerifyingNeedsNoNetwork(t *testing.T) {
 		{3, "show ./chat --input registry.test/llm/base:v1 --public-key trainer.pub --offline", "offline"},
 		{0, "digest chat", "sha256:"},
 		{0, "approve chat --decision rejected --scope production --private-key trainer.key", ""},
+		{0, "verify ./chat --policy policy.yaml --offline", "yes"},
+		{3, "verify registry.test/llm/chat:v1 --policy policy.yaml --offline", "offline"},
+		{0, "export ./chat --policy policy.yaml --out exported --offline", "verify"},
+		{0, "verify ./chat --policy exported/policy.yaml --evidence exported --offline", "yes"},
+		{0, "lineage ID --in oci:layout --public-key trainer.pub --offline", "sha256:"},
+		{0, "impact ID --in oci:layout --public-key trainer.pub --offline", "sha256:"},
+		{3, "lineage ID --in registry.test/llm/chat --public-key trainer.pub --offline", "offline"},
+		{3, "impact ID --in registry.test/llm/chat --public-key trainer.pub --offline", "offline"},
 		{3, "trust show", "no trusted root was imported"},
 		{4, "trust update --offline", "an update is what the network is for"},
 	}
@@ -123,9 +136,14 @@ func TestVerifyingNeedsNoNetwork(t *testing.T) {
 		}
 	}
 	// What needs the network fails: the namespace has none.
+	id := ""
 	steps = append(steps, step{3, "trust update --mirror https://tuf-repo-cdn.sigstore.dev", "fetch "})
 	for _, s := range steps {
-		code, out := isolated(t, dir, strings.Fields(s.args)...)
+		if id == "" && strings.Contains(s.args, "ID") {
+			_, out := isolated(t, dir, "digest", "chat", "--quiet")
+			id = strings.TrimSpace(out)
+		}
+		code, out := isolated(t, dir, strings.Fields(strings.ReplaceAll(s.args, "ID", id))...)
 		if code != s.code || !strings.Contains(strings.ToLower(out), strings.ToLower(s.says)) {
 			t.Errorf("hallmark %s: exit code %d, want %d\n%s", s.args, code, s.code, out)
 		}

@@ -53,6 +53,7 @@ func newVerify(s streams) *cobra.Command {
 	var list listFlags
 	var remembered cacheFlags
 	var over policyFlags
+	var by layoutFlags
 	c := &cobra.Command{
 		Use:   "verify ARTIFACT|REF",
 		Short: "Decide whether an artifact is what somebody trusted signed",
@@ -68,6 +69,9 @@ where --evidence says, and where trusted statements say that they lie, on hosts 
 dialled. Several artifacts are a set that is used together, as an adapter and its base. --state remembers what was seen, so
 that an older policy, release or list of what is revoked is noticed.
 
+With --layout FILE an artifact on disk is held to an in-toto layout and its links: every key of --layout-key must have signed the
+layout. No command that a layout names is run; one whose inspections run commands is not verified.
+
 REF is HOST/NAME:TAG, HOST/NAME@sha256:… or oci:DIR[:TAG].`,
 		Example: `  hallmark verify ./chat --public-key trainer.pub
   hallmark verify registry.example/llm/chat:prod --public-key trainer.pub --quiet
@@ -79,6 +83,12 @@ REF is HOST/NAME:TAG, HOST/NAME@sha256:… or oci:DIR[:TAG].`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := out.check(c.Flags()); err != nil {
 				return err
+			}
+			if by.File != "" {
+				return by.verify(c, s, args, &over, &list, out)
+			}
+			if len(by.Keys) > 0 || by.Links != "" {
+				return usagef("--layout-key and --links need --layout")
 			}
 			if over.File != "" {
 				return over.verify(c, s, args, &whom, &net, &list, out)
@@ -138,6 +148,7 @@ REF is HOST/NAME:TAG, HOST/NAME@sha256:… or oci:DIR[:TAG].`,
 	c.Flags().BoolVar(&remembered.Cache, "insecure-cache", false, "do not read files whose digests are remembered (see sign --cache); the decision says so: for development, not for what may run")
 	list.bindSignature(c.Flags(), "signature `FILE`, instead of model.sig or FILE.sig")
 	over.bind(c.Flags())
+	by.bind(c.Flags())
 	out.bind(c.Flags(), "print the pinned reference alone, and only on a yes")
 	return c
 }

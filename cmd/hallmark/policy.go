@@ -20,7 +20,7 @@ have to be there, and what each input has to pass itself. pkg/policy/README.md d
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newPolicyLint(s), newPolicyTest(s), newPolicyExplain(s), newPolicyInputs(s))
+	c.AddCommand(newPolicyInit(s), newPolicyLint(s), newPolicyTest(s), newPolicyExplain(s), newPolicyInputs(s))
 	return c
 }
 

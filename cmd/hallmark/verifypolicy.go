@@ -131,7 +131,13 @@ func (p *policyFlags) prepare(ctx context.Context, args []string, whom *trustFla
 	if err != nil {
 		return nil, err
 	}
+	return p.prepareBy(ctx, file, args, whom, net, list, bar)
+}
+
+// prepareBy is prepare by a policy that was read.
+func (p *policyFlags) prepareBy(ctx context.Context, file *policyFile, args []string, whom *trustFlags, net *networkFlags, list *listFlags, bar *progress) (*chainRun, error) {
 	r := &chainRun{policy: file}
+	var err error
 	if r.options.Sigstore, err = file.sigstore(whom); err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ const maxToken = 1 << 20
 type authorizer struct {
 	keychain authn.Keychain
 	resource authn.Resource
-	scope    string // repository:NAME
+	scope    string // repository:NAME, or catalogScope
 
 	mu      sync.Mutex
 	headers map[access]string
@@ -46,6 +46,9 @@ func (a *authorizer) header(to access) string {
 
 // scopes are what a token for the access must be good for.
 func (a *authorizer) scopes(to access) []string {
+	if a.scope == catalogScope {
+		return []string{a.scope}
+	}
 	scopes := []string{a.scope + ":pull"}
 	if to.push {
 		scopes[0] += ",push"

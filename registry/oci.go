@@ -41,6 +41,9 @@ var manifestTypes = []string{
 	"application/vnd.docker.distribution.manifest.list.v2+json",
 }
 
+// indexTypes are those of them that list others.
+var indexTypes = []string{ocispec.MediaTypeImageIndex, "application/vnd.docker.distribution.manifest.list.v2+json"}
+
 // Descriptor is a thing by its digest (image-spec 1.1, OCI Content Descriptors).
 type Descriptor struct {
 	MediaType string `json:"mediaType"`

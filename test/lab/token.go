@@ -27,8 +27,14 @@ func (g *Registry) authorized(w http.ResponseWriter, r *http.Request, name strin
 	given, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	g.mu.Lock()
 	t := g.tokens[given]
-	ok := t != nil && (g.options.TokenUses == 0 || t.uses < g.options.TokenUses) &&
-		(name == "" || slices.Contains(t.scopes, "repository:"+name+":"+action))
+	needs := "repository:" + name + ":" + action
+	switch {
+	case r.URL.Path == "/v2/_catalog":
+		needs = "registry:catalog:*"
+	case name == "":
+		needs = ""
+	}
+	ok := t != nil && (g.options.TokenUses == 0 || t.uses < g.options.TokenUses) && (needs == "" || slices.Contains(t.scopes, needs))
 	if ok {
 		t.uses++
 	}

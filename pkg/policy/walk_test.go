@@ -48,7 +48,7 @@ func says(by string, c policy.Claim) policy.Evidence {
 }
 
 func newStory() *story {
-	always := rule.Of("ok", func(in rule.Input) (bool, error) { return in.Metrics["robust_accuracy"] >= 0.6, nil })
+	always := mustCompile(`metric("robust_accuracy") >= 0.6`)
 	doc := &policy.Document{
 		Name: "prod", Version: 7, Expires: now.Add(90 * day), Digest: artifactID("policy"),
 		Identities: map[string]policy.Principal{},
@@ -225,7 +225,7 @@ func TestWalkRefuses(t *testing.T) {
 		"a test of no age":     {func(s *story) { s.claim(idRelease, policy.TypeTestResult).At = time.Time{} }, policy.No, policy.Stale},
 		"a rule that is false": {func(s *story) { s.claim(idRelease, policy.TypeTestResult).Metrics[0].Value = 0.5 }, policy.No, policy.RuleFailed},
 		"a rule that errs": {func(s *story) {
-			s.doc.Steps["release"].Evidence[0].Rule = rule.Of("x", func(rule.Input) (bool, error) { return true, fmt.Errorf("no") })
+			s.doc.Steps["release"].Evidence[0].Rule = mustCompile("predicate.nowhere == 1")
 		}, policy.No, policy.RuleError},
 		"a newer failure":   {func(s *story) { no := tested(day, 0); no.SaysNo = true; s.add(idRelease, says("red", no)) }, policy.No, policy.Refuted},
 		"a failure at once": {func(s *story) { no := tested(10*day, 0); no.SaysNo = true; s.add(idRelease, says("red", no)) }, policy.No, policy.Refuted},
@@ -403,4 +403,12 @@ func TestWalkRefusesSummariesThatMayNotStandForABase(t *testing.T) {
 			}
 		})
 	}
+}
+
+func mustCompile(source string) *rule.Rule {
+	r, err := rule.Compile(source)
+	if err != nil {
+		panic(err)
+	}
+	return r
 }

@@ -193,3 +193,24 @@ func (r Revocations) checkSubjects(got []subjectIn) error {
 	}
 	return nil
 }
+
+// Add puts e on the list and reports whether that says more than the list did. What is there already is only ever made to
+// reach further: to descendants, and further back.
+func (r *Revocations) Add(e Revocation) bool {
+	for i := range r.Entries {
+		old := &r.Entries[i]
+		if old.Digest != e.Digest || old.Identity != e.Identity || old.Builder != e.Builder || old.SourceURI != e.SourceURI {
+			continue
+		}
+		more := false
+		if e.Scope == ScopeDescendants && old.Scope != ScopeDescendants {
+			old.Scope, more = e.Scope, true
+		}
+		if e.Since.Before(old.Since) {
+			old.Since, more = e.Since, true
+		}
+		return more
+	}
+	r.Entries = append(r.Entries, e)
+	return true
+}

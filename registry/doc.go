@@ -4,7 +4,8 @@
 // Start with [ParseRef] and [Open]: a [Repo] is a remote repository or a layout, the same to its callers. An artifact
 // goes in with [Repo.Push], [Repo.Attach] and, last, [Repo.Tag]; it comes out with [Repo.Resolve], [Repo.Manifest],
 // [Repo.Bundles] and [Repo.Pull]. Evidence beside files is read by [ReadEvidence] and written by [WriteSignature] and
-// [AppendClaims].
+// [AppendClaims]. A [Library] finds what an artifact was made from, [Lists] what is revoked; [States] remembers what was
+// seen, and [WriteExport] packs a chain for somebody else.
 //
 // It reads and writes OCI image manifests and indexes (image-spec 1.1), speaks the OCI distribution protocol
 // (distribution-spec 1.1), and reads Sigstore bundles as bytes: it believes nothing in them. Every byte that comes in

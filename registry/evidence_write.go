@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/hallmark-project/hallmark/attestations"
 )
 
 // claimLine returns a bundle as a line: JSON allows line breaks between its tokens and nowhere else, and what is signed
@@ -39,6 +41,25 @@ func WriteSignature(ctx context.Context, at string, bundle []byte) error {
 	err := rewrite(ctx, at, func([]byte) ([]byte, error) { return bundle, nil })
 	if err != nil {
 		return fmt.Errorf("write signature %q: %w", at, err)
+	}
+	return nil
+}
+
+// WriteBundles makes bundles the content of the file at path, one a line, at once and durably. Mode 0644.
+func WriteBundles(ctx context.Context, at string, bundles ...attestations.Bundle) error {
+	var content []byte
+	for _, b := range bundles {
+		line, err := claimLine(b)
+		if err != nil {
+			return fmt.Errorf("write bundles %q: %w", at, err)
+		}
+		content = append(content, line...)
+	}
+	if len(bundles) == 0 {
+		return fmt.Errorf("write bundles %q: there are none", at)
+	}
+	if err := rewrite(ctx, at, func([]byte) ([]byte, error) { return content, nil }); err != nil {
+		return fmt.Errorf("write bundles %q: %w", at, err)
 	}
 	return nil
 }

@@ -90,6 +90,20 @@ func (r *Recorder) Keep(id string, manifest []byte, items []chain.Item) {
 	r.found[id] = recorded{manifest, items}
 }
 
+// Items returns the bundles that are kept of an artifact.
+func (r *Recorder) Items(id string) []chain.Item {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.found[id].items)
+}
+
+// Len returns of how many artifacts something is kept, be it that nothing was found.
+func (r *Recorder) Len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.found)
+}
+
 // Export is what a folder is made of from which a chain can be verified elsewhere.
 type Export struct {
 	Evidence *Recorder
@@ -271,8 +285,8 @@ func (x *exported) read(id string) (chain.Found, error) {
 	return found, nil
 }
 
-// Revoked returns the lists of what is revoked that exported folders among the library's paths hold.
-func (l *Library) Revoked(context.Context) ([]chain.Item, error) {
+// revoked returns the lists of what is revoked that exported folders among the library's paths hold.
+func (l *Library) revoked() ([]chain.Item, error) {
 	var items []chain.Item
 	for _, s := range l.shelves {
 		x, ok := s.(*exported)
@@ -298,4 +312,28 @@ func (l *Library) Revoked(context.Context) ([]chain.Item, error) {
 		items = append(items, lines...)
 	}
 	return items, nil
+}
+
+// Lists returns the source of a policy's lists of what is revoked: where the policy says, and what exported folders among
+// the library's paths hold besides. Those stand in for a place that is not to be had here: a registry where nothing is to be
+// dialled, a file or layout that lies on another machine. How old a list may be the policy and the list itself say.
+func (l *Library) Lists(own Lists) chain.Source { return knownLists{l, own} }
+
+type knownLists struct {
+	library *Library
+	own     Lists
+}
+
+// Evidence reads the lists.
+func (k knownLists) Evidence(ctx context.Context) ([]chain.Item, error) {
+	exported, err := k.library.revoked()
+	if err != nil {
+		return nil, err
+	}
+	items, err := k.own.Evidence(ctx)
+	elsewhere := errors.Is(err, ErrOffline) || errors.Is(err, fs.ErrNotExist)
+	if elsewhere && len(exported) > 0 {
+		return exported, nil
+	}
+	return append(items, exported...), err
 }

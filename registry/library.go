@@ -22,8 +22,8 @@ type LibraryOptions struct {
 	Refs    []Ref           // repositories of registries and layouts, in which every digest is looked for; tags do not matter
 	Sources []policy.Source // what a policy lets evidence be fetched from, where trusted statements say that it lies
 
-	Registry Options                 // how registries are reached. Its logins go where the caller named a repository, and where a Source has Credentials
-	Progress func(done, total int64) // bytes of artifacts on disk that are hashed; nil: nobody
+	Registry Options                        // how registries are reached. Its logins go where the caller named a repository, and where a Source has Credentials
+	Progress func() func(done, total int64) // returns who hears of the bytes hashed of one artifact on disk; nil: nobody
 }
 
 // Library finds artifacts by their IDs, in what its caller named and where a policy lets it go. Nothing else is dialled. It
@@ -69,11 +69,15 @@ func openShelf(path string, o LibraryOptions) (shelf, error) {
 	if err != nil {
 		return nil, err
 	}
+	files := &filesShelf{path: path}
+	if o.Progress != nil {
+		files.progress = o.Progress()
+	}
 	if !info.IsDir() {
 		if items, err := ReadBundles(path); err == nil {
 			return newLooseShelf(items), nil
 		}
-		return &filesShelf{path: path, progress: o.Progress}, nil
+		return files, nil
 	}
 	if exists(filepath.Join(path, exportName)) {
 		return openExport(path)
@@ -85,7 +89,7 @@ func openShelf(path string, o LibraryOptions) (shelf, error) {
 		}
 		return repoShelf{repo}, nil
 	}
-	return &filesShelf{path: path, progress: o.Progress}, nil
+	return files, nil
 }
 
 // Close ends idle connections.

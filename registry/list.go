@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"strings"
 
@@ -141,3 +142,15 @@ func (l Lists) Evidence(ctx context.Context) ([]chain.Item, error) {
 	}
 	return items, nil
 }
+
+// Replace makes bundle the one list that lies there.
+func (l Lists) Replace(ctx context.Context, bundle attestations.Bundle) error {
+	if ref, ok := l.Ref(); ok {
+		return PublishBundle(ctx, ref, bundle, l.Options)
+	}
+	return WriteBundles(ctx, l.Path(), bundle)
+}
+
+// IsNotFound reports whether err says that nothing lies where something was looked for, as opposed to that it could not be
+// looked for.
+func IsNotFound(err error) bool { return errors.Is(err, ErrNotFound) || errors.Is(err, fs.ErrNotExist) }

@@ -12,7 +12,7 @@ import (
 // failed, a list by a trusted signer that cannot be read, or lists none of which opens.
 func (s *search) revocations(ctx context.Context, sources []Source) ([]policy.Revocations, []policy.Finding) {
 	var facts policy.Facts
-	items := s.gather(ctx, sources, &facts)
+	items := s.gather(ctx, sources, known{}, &facts)
 	for i := range facts.Problems { // a file that holds something else is no list, and no artifact's evidence
 		if p := &facts.Problems[i]; p.Code == policy.EvidenceMalformed {
 			p.Code = policy.Unreadable

@@ -39,7 +39,8 @@ type identifier interface {
 	Identify(ctx context.Context, s *attestations.Signature) (Comparison, error)
 }
 
-// target finds out about what is about to be used. All bytes that will be used are read, or are named by its manifest.
+// target finds out about what is about to be used. All bytes that will be used are read, or are named by its manifest. Its
+// evidence is what lies with it, and what the library has of its ID.
 func (s *search) target(ctx context.Context, t Target) policy.Facts {
 	a := t.Artifact
 	if f, ok := a.(*Files); ok {
@@ -48,24 +49,39 @@ func (s *search) target(ctx context.Context, t Target) policy.Facts {
 	var facts policy.Facts
 	facts.Artifact, facts.Problems = a.Describe()
 	facts.TrustedRoot = s.roots.Origin()
-	opened := s.openAll(ctx, [][]Item{s.gather(ctx, t.Sources, &facts)})[0]
+	if m, ok := a.(*Manifest); ok {
+		facts.Files = m.files
+	}
+	seen := known{}
+	opened := s.openAll(ctx, [][]Item{s.gather(ctx, t.Sources, seen, &facts)})[0]
 	signed, failed := s.compare(ctx, a, opened, &facts)
 	s.conclude(opened, &facts)
-	reader, ok := a.(identifier)
-	if !ok || facts.Artifact.ID != "" || failed || ctx.Err() != nil {
+	if reader, ok := a.(identifier); ok && facts.Artifact.ID == "" && !failed && ctx.Err() == nil {
+		s.identify(ctx, reader, signed, &facts)
+	}
+	if s.lib == nil || facts.Artifact.ID == "" {
 		return facts
 	}
-	c, err := reader.Identify(ctx, signed)
+	found, err := s.lib.Find(ctx, policy.Want{ID: facts.Artifact.ID}) // without a URI nothing is dialled but what the caller named
+	facts.Problems = append(facts.Problems, problems(err)...)
+	opened = s.openAll(ctx, [][]Item{s.gather(ctx, found.Sources, seen, &facts)})[0]
+	s.compare(ctx, a, opened, &facts)
+	s.conclude(opened, &facts)
+	return facts
+}
+
+// identify reads the whole artifact for its ID, where no signature that holds told it.
+func (s *search) identify(ctx context.Context, a identifier, signed *attestations.Signature, facts *policy.Facts) {
+	c, err := a.Identify(ctx, signed)
 	if err != nil {
 		facts.Problems = append(facts.Problems, Problem(err))
-		return facts
+		return
 	}
 	uncovered := facts.Artifact.Uncovered
 	facts.Artifact, facts.Files = c.Artifact, c.Files
 	facts.Artifact.Uncovered = union(uncovered, c.Artifact.Uncovered)
 	facts.Problems = append(facts.Problems, c.Findings...)
 	facts.Notes = append(facts.Notes, c.Notes...)
-	return facts
 }
 
 // inputs finds out about several inputs, in their order.
@@ -104,7 +120,7 @@ func (s *search) find(ctx context.Context, want policy.Want, facts *policy.Facts
 	found, err := s.lib.Find(ctx, want)
 	facts.Notes = append(facts.Notes, found.Notes...)
 	facts.Problems = append(facts.Problems, problems(err)...)
-	items := s.gather(ctx, found.Sources, facts)
+	items := s.gather(ctx, found.Sources, known{}, facts)
 	if found.Artifact == nil {
 		return found, items
 	}
@@ -124,10 +140,12 @@ func (s *search) find(ctx context.Context, want policy.Want, facts *policy.Facts
 	return found, items
 }
 
+// known are the bundles of one artifact that were gathered.
+type known map[[sha256.Size]byte]bool
+
 // gather collects the bundles of one artifact, each once however often it lies there.
-func (s *search) gather(ctx context.Context, sources []Source, facts *policy.Facts) []Item {
+func (s *search) gather(ctx context.Context, sources []Source, seen known, facts *policy.Facts) []Item {
 	var items []Item
-	seen := map[[sha256.Size]byte]bool{}
 	for _, source := range sources {
 		found, err := source.Evidence(ctx)
 		facts.Problems = append(facts.Problems, problems(err)...)
@@ -198,7 +216,7 @@ func (s *search) compare(ctx context.Context, a Artifact, opened []opened, facts
 			continue
 		}
 		uncovered := union(facts.Artifact.Uncovered, c.Artifact.Uncovered)
-		if !held || facts.Artifact.ID == "" { // one that tells the ID says more than one of shards
+		if facts.Artifact.ID == "" || c.Artifact.ID != "" && !held { // one that tells the ID says more than one of shards
 			facts.Artifact, facts.Files, like = c.Artifact, c.Files, b.signature
 		}
 		facts.Artifact.Uncovered = uncovered

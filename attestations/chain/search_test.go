@@ -108,7 +108,9 @@ func TestTargetHasTheIDOfAllItsFiles(t *testing.T) {
 	if f.Artifact.ID != before || !slices.Contains(f.Artifact.Uncovered, "evil.py") || len(f.Problems) > 0 || len(f.Files) != 3 {
 		t.Errorf("of shards: %+v", f)
 	}
-	wrong := w.sign(shards, func(p []byte) []byte { return []byte(strings.ReplaceAll(string(p), before, "sha256:"+strings.Repeat("0", 64))) })
+	wrong := w.sign(shards, func(p []byte) []byte {
+		return []byte(strings.ReplaceAll(string(p), before, "sha256:"+strings.Repeat("0", 64)))
+	})
 	f = w.search(nil).Target(ctx, chain.Target{Artifact: &chain.Files{Path: w.path}, Sources: []chain.Source{items{wrong}}})
 	if got := codes(f.Problems); !slices.Equal(got, []policy.Reason{policy.IDMismatch}) {
 		t.Errorf("another ID was written: %v", got)

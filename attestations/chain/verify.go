@@ -102,10 +102,11 @@ func collect(ctx context.Context, sources []Source, facts *policy.Facts) []Item 
 
 // capped drops what is beyond MaxBundles, and says so.
 func capped(items []Item, facts *policy.Facts) []Item {
-	if len(items) > MaxBundles {
+	have := len(facts.Evidence)
+	if have+len(items) > MaxBundles {
 		facts.Problems = append(facts.Problems, policy.Finding{Code: policy.CapReached,
-			Detail: fmt.Sprintf("%d bundles, at most %d are opened for one artifact", len(items), MaxBundles)})
-		items = items[:MaxBundles]
+			Detail: fmt.Sprintf("%d bundles, at most %d are opened for one artifact", have+len(items), MaxBundles)})
+		items = items[:MaxBundles-have]
 	}
 	return items
 }
@@ -121,4 +122,21 @@ func compare(ctx context.Context, a Artifact, s *attestations.Signature, facts *
 	facts.Artifact = c.Artifact
 	facts.Notes = append(facts.Notes, c.Notes...)
 	return len(c.Findings) == 0
+}
+
+// Lost is an artifact that could not be found, with the reason. No decision on it is a yes.
+type Lost struct {
+	Ref string
+	Err error
+}
+
+// Describe returns the reference, and what stands in the way.
+func (l Lost) Describe() (policy.Artifact, []policy.Finding) {
+	return policy.Artifact{Ref: l.Ref, Bytes: policy.BytesUnread}, []policy.Finding{Problem(l.Err)}
+}
+
+// Compare returns the error.
+func (l Lost) Compare(context.Context, *attestations.Signature) (Comparison, error) {
+	a, _ := l.Describe()
+	return Comparison{Artifact: a}, l.Err
 }

@@ -21,7 +21,7 @@ type output struct {
 const maxListed = 50
 
 // showDecision prints d and returns an undecided error unless it is a yes.
-func showDecision(s streams, d policy.Decision, o output) error {
+func showDecision(s streams, d policy.Decision, o shownAs) error {
 	switch {
 	case o.JSON:
 		if err := writeJSON(s.out, d); err != nil {
@@ -31,10 +31,10 @@ func showDecision(s streams, d policy.Decision, o output) error {
 		if d.Verdict() == policy.Yes {
 			fmt.Fprintln(s.out, deployable(d.Artifact))
 		} else {
-			writeDecision(s.err, d)
+			writeDecision(s.err, d, o.warn)
 		}
 	default:
-		writeDecision(s.out, d)
+		writeDecision(s.out, d, o.warn)
 	}
 	if d.Verdict() == policy.Yes {
 		return nil
@@ -65,7 +65,7 @@ func deployable(a policy.Artifact) string {
 }
 
 // writeDecision prints d for people, the same on and off a terminal.
-func writeDecision(w io.Writer, d policy.Decision) {
+func writeDecision(w io.Writer, d policy.Decision, warning bool) {
 	a := d.Artifact
 	head := printable(deployable(a))
 	if a.Pinned == "" && a.ID != "" {
@@ -77,15 +77,15 @@ func writeDecision(w io.Writer, d policy.Decision) {
 	if a.Kind != "" {
 		head += "  " + a.Kind
 	}
-	fmt.Fprintf(w, "%-7s  %s\n", d.Verdict(), head)
-	for _, c := range d.Checks {
-		fmt.Fprintf(w, "  %-7s  %-10s  %s\n", mark(c), c.Name, printable(c.Detail))
-		writeFindings(w, c.Findings)
+	verdict := d.Verdict().String()
+	if warning && d.Verdict() != policy.Yes {
+		verdict = "warn"
 	}
-	for _, e := range d.Evidence {
-		if len(e.Findings) > 0 && !e.Compared && d.Verdict() == policy.Yes {
-			fmt.Fprintf(w, "  not counted  %s: %s  %s\n", printable(e.Where), printable(e.Findings[0].Detail), e.Findings[0].Code)
-		}
+	fmt.Fprintf(w, "%-7s  %s\n", verdict, head)
+	if len(d.Chain) > 0 {
+		writeChain(w, d)
+	} else {
+		writeChecks(w, d)
 	}
 	if d.TrustedRoot != nil {
 		fmt.Fprintf(w, "  root     %s\n", d.TrustedRoot)
@@ -102,6 +102,19 @@ func writeDecision(w io.Writer, d policy.Decision) {
 	}
 	for _, n := range d.Notes {
 		fmt.Fprintf(w, "  note     %s\n", printable(n))
+	}
+}
+
+// writeChecks says what was looked at, and what evidence did not count although others did.
+func writeChecks(w io.Writer, d policy.Decision) {
+	for _, c := range d.Checks {
+		fmt.Fprintf(w, "  %-7s  %-10s  %s\n", mark(c), c.Name, printable(c.Detail))
+		writeFindings(w, c.Findings)
+	}
+	for _, e := range d.Evidence {
+		if len(e.Findings) > 0 && !e.Compared && d.Verdict() == policy.Yes {
+			fmt.Fprintf(w, "  not counted  %s: %s  %s\n", printable(e.Where), printable(e.Findings[0].Detail), e.Findings[0].Code)
+		}
 	}
 }
 
@@ -142,6 +155,9 @@ func mark(c policy.Check) string {
 
 // hints says what would mend a decision, by its reasons. It never suggests to check less.
 func hints(d policy.Decision) []string {
+	if len(d.Chain) > 0 {
+		return chainHints(d)
+	}
 	var out []string
 	for _, r := range d.Reasons() {
 		switch r {

@@ -6,8 +6,28 @@ import (
 	"strings"
 )
 
+// drawnNode is one node of a tree. Mark and label may hold any text.
+type drawnNode struct {
+	mark   string // what it is to the node above, before the label
+	label  string
+	dashed bool // nobody vouches for it, or it does not hold
+	check  bool // what was looked at, and no input
+	below  []*drawnNode
+}
+
+// tree is what is drawn.
+type tree struct {
+	top  *drawnNode
+	bare string // what stands below a top without branches, in text
+}
+
 // drawings are how show prints.
-var drawings = map[string]func(io.Writer, drawing) error{"text": drawText, "json": drawJSON, "mermaid": drawMermaid, "dot": drawDot}
+var drawings = map[string]func(io.Writer, drawing) error{"text": drawn(drawText), "json": drawJSON, "mermaid": drawn(drawMermaid), "dot": drawn(drawDot)}
+
+// drawn draws what is a tree alone.
+func drawn(draw func(io.Writer, tree) error) func(io.Writer, drawing) error {
+	return func(w io.Writer, d drawing) error { return draw(w, d.tree) }
+}
 
 func drawJSON(w io.Writer, d drawing) error {
 	return writeJSON(w, struct {
@@ -16,14 +36,17 @@ func drawJSON(w io.Writer, d drawing) error {
 	}{"hallmark.shown/v1", d.artifacts})
 }
 
-func drawText(w io.Writer, d drawing) error {
+func drawText(w io.Writer, d tree) error {
 	fmt.Fprintln(w, printable(d.top.label))
-	if len(d.top.below) == 0 {
-		_, err := fmt.Fprintln(w, "└─ no evidence")
+	if len(d.top.below) == 0 && d.bare != "" {
+		_, err := fmt.Fprintln(w, "└─ "+d.bare)
 		return err
 	}
 	return drawBelow(w, d.top, "")
 }
+
+// writeTree draws what is below the top, as part of a longer text.
+func writeTree(w io.Writer, d tree) { _ = drawBelow(w, d.top, "    ") } // a writer that failed says so at the end
 
 func drawBelow(w io.Writer, n *drawnNode, indent string) error {
 	for i, b := range n.below {
@@ -31,7 +54,7 @@ func drawBelow(w io.Writer, n *drawnNode, indent string) error {
 		if i == len(n.below)-1 {
 			branch, next = "└─ ", "   "
 		}
-		if _, err := fmt.Fprintln(w, indent+branch+b.mark()+printable(b.label)); err != nil {
+		if _, err := fmt.Fprintln(w, indent+branch+b.mark+printable(b.label)); err != nil {
 			return err
 		}
 		if err := drawBelow(w, b, indent+next); err != nil {
@@ -41,22 +64,9 @@ func drawBelow(w io.Writer, n *drawnNode, indent string) error {
 	return nil
 }
 
-// mark says of a claim whether it was verified, and of an input what it was used as.
-func (n *drawnNode) mark() string {
-	switch {
-	case n.claim && n.verified:
-		return "verified    "
-	case n.claim:
-		return "UNVERIFIED  "
-	case n.edge != "":
-		return n.edge + "  "
-	}
-	return ""
-}
-
 // number walks the tree from the top and calls visit with each node's number, and with that of the node above it; -1 for
 // the top.
-func (d drawing) number(visit func(n *drawnNode, id, above int)) {
+func (d tree) number(visit func(n *drawnNode, id, above int)) {
 	next := 0
 	var walk func(n *drawnNode, above int)
 	walk = func(n *drawnNode, above int) {
@@ -70,10 +80,10 @@ func (d drawing) number(visit func(n *drawnNode, id, above int)) {
 	walk(d.top, -1)
 }
 
-func drawMermaid(w io.Writer, d drawing) error {
+func drawMermaid(w io.Writer, d tree) error {
 	_, err := fmt.Fprintln(w, "flowchart TD")
 	d.number(func(n *drawnNode, id, above int) {
-		fmt.Fprintf(w, "  n%d[\"%s\"]\n", id, mermaidText(n.mark()+n.label))
+		fmt.Fprintf(w, "  n%d[\"%s\"]\n", id, mermaidText(n.mark+n.label))
 		if above >= 0 {
 			_, err = fmt.Fprintf(w, "  n%d --> n%d\n", above, id)
 		}
@@ -95,14 +105,14 @@ func mermaidText(s string) string {
 	return b.String()
 }
 
-func drawDot(w io.Writer, d drawing) error {
+func drawDot(w io.Writer, d tree) error {
 	fmt.Fprintln(w, "digraph evidence {")
 	d.number(func(n *drawnNode, id, above int) {
 		style := ""
-		if n.claim && !n.verified {
+		if n.dashed {
 			style = ", style=dashed"
 		}
-		fmt.Fprintf(w, "  n%d [label=\"%s\"%s];\n", id, dotText(n.mark()+n.label), style)
+		fmt.Fprintf(w, "  n%d [label=\"%s\"%s];\n", id, dotText(n.mark+n.label), style)
 		if above >= 0 {
 			fmt.Fprintf(w, "  n%d -> n%d;\n", above, id)
 		}

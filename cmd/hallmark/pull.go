@@ -40,7 +40,7 @@ what opened against your trust is written.`,
 				return err
 			}
 			if d.Verdict() != policy.Yes {
-				return showDecision(s, d, out)
+				return showDecision(s, d, shownAs{output: out})
 			}
 			bar := newProgress(s, "pulled", out)
 			defer bar.stop()
@@ -48,7 +48,7 @@ what opened against your trust is written.`,
 				return err
 			}
 			bar.stop()
-			if err := showDecision(s, d, out); err != nil {
+			if err := showDecision(s, d, shownAs{output: out}); err != nil {
 				return err
 			}
 			if !out.JSON && !out.Quiet {

@@ -89,6 +89,13 @@ func TestOutputFitsItsSchema(t *testing.T) {
 	if err := os.WriteFile("chat/notes.txt", []byte("n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	for file, step := range map[string]string{"policy.yaml": "{signature: [trainer], uncovered: [notes.txt]}", "strict.yaml": "{signature: [trainer], uncovered: [notes.txt], provenance: {types: [train], signers: [trainer]}}"} {
+		text := "apiVersion: hallmark/v1\nkind: Policy\nname: p\nversion: 1\nidentities: {trainer: {key: trainer.pub}}\n" +
+			"revocations: {from: revoked.jsonl, signers: [trainer]}\nbuilders: [{id: https://acme.example/b, signers: [trainer]}]\ntarget: release\nsteps: {release: " + step + "}\n"
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	begin, end := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)
 	if err := os.WriteFile("root.json", tuf.TrustedRoot(t, "file.test", begin, end), 0o644); err != nil {
 		t.Fatal(err)
@@ -114,6 +121,11 @@ func TestOutputFitsItsSchema(t *testing.T) {
 		{exitDone, "inspect oci:layout:v2 --public-key trainer.pub"},
 		{exitDone, "release chat --private-key trainer.key --name chat --version 1 --channel stable --sequence 1"},
 		{exitDone, "show chat --public-key trainer.pub"},
+		{exitDone, "revoke --init --list revoked.jsonl --private-key trainer.key"},
+		{exitDone, "verify chat --policy policy.yaml --offline"},
+		{exitNo, "verify chat --policy strict.yaml --offline"},
+		{exitNo, "verify chat oci:layout:v2 --policy strict.yaml --offline"},
+		{exitDone, "export chat --policy policy.yaml --out exported --offline"},
 		{exitDone, "trust import root.json"},
 		{exitDone, "trust show"},
 		{exitDone, "trust show --trusted-root root.json"},

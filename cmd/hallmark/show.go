@@ -158,23 +158,14 @@ func (f *claimFlags) findAny(ctx context.Context, ref registry.Ref) (*claimed, e
 // maxDrawn is how many lines or nodes a drawing has at most; evidence can name very many inputs.
 const maxDrawn = 10_000
 
-// drawnNode is one node of a drawing: an artifact, a bundle or an input. Its label may hold any text.
-type drawnNode struct {
-	label    string
-	verified bool
-	claim    bool // a bundle, which is verified or not
-	edge     string
-	below    []*drawnNode
-}
-
 // drawing is an artifact's tree. Where an artifact comes again, its evidence is not drawn again.
 type drawing struct {
-	top       *drawnNode
+	tree
 	artifacts []*shownArtifact // that are in the tree, the first at its top
 }
 
 func newDrawing(first *shownArtifact, known map[string]*shownArtifact) drawing {
-	var d drawing
+	d := drawing{tree: tree{bare: "no evidence"}}
 	left := maxDrawn
 	d.top = &drawnNode{label: strings.TrimSpace(first.Name + "  " + first.ID)}
 	d.grow(d.top, first, known, &left)
@@ -190,14 +181,17 @@ func (d *drawing) grow(at *drawnNode, a *shownArtifact, known map[string]*shownA
 		if *left--; *left < 0 {
 			return
 		}
-		n := &drawnNode{label: e.label(), verified: e.Verified, claim: true}
+		n := &drawnNode{label: e.label(), mark: "verified    "}
+		if !e.Verified {
+			n.mark, n.dashed = "UNVERIFIED  ", true
+		}
 		at.below = append(at.below, n)
 		for _, in := range e.Inputs {
 			if *left--; *left < 0 {
 				n.below = append(n.below, &drawnNode{label: fmt.Sprintf("and more: only %d are drawn", maxDrawn)})
 				return
 			}
-			below := &drawnNode{label: in.Name + "  " + in.Digest, edge: in.Role}
+			below := &drawnNode{label: in.Name + "  " + in.Digest, mark: in.Role + "  "}
 			n.below = append(n.below, below)
 			if next := known[in.Digest]; next != nil && in.Class == string(attestations.ClassArtifact) {
 				d.grow(below, next, known, left)

@@ -30,16 +30,21 @@ type signFlags struct {
 }
 
 func (o *signFlags) bind(f *pflag.FlagSet) {
+	o.bindSigner(f)
+	f.StringArrayVar(&o.CertificateChain, "certificate-chain", nil, "PEM `FILE` with the CA certificates above it (repeats)")
+	f.StringVar(&o.TrustedRoot, "trusted-root", "", "keyless, --tsa-url and --signing-config: Sigstore trusted_root.json `FILE`, against which the servers' answers are checked, instead of the imported one (hallmark trust)")
+	bindTrustDir(f, &o.TrustDir)
+	f.DurationVar(&o.Timeout, "timeout", 2*time.Minute, "longest `TIME` of one network step; hashing has no limit")
+}
+
+// bindSigner binds what no other flags of a command that verifies have too.
+func (o *signFlags) bindSigner(f *pflag.FlagSet) {
 	f.StringVar(&o.PrivateKey, "private-key", "", "PEM `FILE` with the private key to sign with, or the URI of a key elsewhere: awskms://…, gcpkms://…, azurekms://…, hashivault://…, pkcs11:…")
 	f.StringVar(&o.PasswordEnv, "password-env", "", "environment `VARIABLE` with the private key's password; else a terminal is asked")
 	f.StringVar(&o.SigningCertificate, "signing-certificate", "", "PEM `FILE` with the certificate of --private-key")
-	f.StringArrayVar(&o.CertificateChain, "certificate-chain", nil, "PEM `FILE` with the CA certificates above it (repeats)")
 	o.identity.bind(f)
-	f.StringVar(&o.TrustedRoot, "trusted-root", "", "keyless, --tsa-url and --signing-config: Sigstore trusted_root.json `FILE`, against which the servers' answers are checked, instead of the imported one (hallmark trust)")
-	bindTrustDir(f, &o.TrustDir)
 	f.StringVar(&o.SigningConfig, "signing-config", "", "Sigstore signing_config.json `FILE`: the servers for keyless; with --private-key, the transparency logs and timestamp authorities")
 	f.StringArrayVar(&o.TimestampURLs, "tsa-url", nil, "with --private-key: `URL` of a timestamp authority (RFC 3161) to have signatures timestamped by, instead of the signing config's (repeats)")
-	f.DurationVar(&o.Timeout, "timeout", 2*time.Minute, "longest `TIME` of one network step; hashing has no limit")
 }
 
 // load returns the signer that the flags name. It asks for a password where one is needed.

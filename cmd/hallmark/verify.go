@@ -49,8 +49,9 @@ func newVerify(s streams) *cobra.Command {
 	var whom trustFlags
 	var thresholds thresholdFlags
 	var net networkFlags
-	var out output
+	var out shownAs
 	var list listFlags
+	var over policyFlags
 	c := &cobra.Command{
 		Use:   "verify ARTIFACT|REF",
 		Short: "Decide whether an artifact is what somebody trusted signed",
@@ -60,13 +61,33 @@ trusted signed. Say whom to believe: there is no "any signer".
 On disk every file is read. In a registry nothing is downloaded: the manifest must be the canonical one of exactly the
 files that were signed. With --quiet a yes prints the reference pinned by digest: deploy exactly that.
 
+With --policy FILE the policy says whom to believe, for the artifact and for everything that it was made from: the chain is
+followed from its provenance to every input, as far as the policy asks. Inputs and what is said of them are looked for
+where --evidence says, and where trusted statements say that they lie, on hosts that the policy lists; nothing else is
+dialled. Several artifacts are a set that is used together, as an adapter and its base. --state remembers what was seen, so
+that an older policy, release or list of what is revoked is noticed.
+
 REF is HOST/NAME:TAG, HOST/NAME@sha256:… or oci:DIR[:TAG].`,
 		Example: `  hallmark verify ./chat --public-key trainer.pub
   hallmark verify registry.example/llm/chat:prod --public-key trainer.pub --quiet
   hallmark verify ./chat --certificate-chain ca.pem --certificate-subject spiffe://acme/trainer
-  hallmark verify ./chat --identity trainer@example.com --identity-provider https://accounts.example.com`,
-		Args: cobra.ExactArgs(1),
+  hallmark verify ./chat --identity trainer@example.com --identity-provider https://accounts.example.com
+  hallmark verify registry.example/llm/chat:prod --policy prod.yaml --state /var/lib/hallmark --quiet
+  hallmark verify ./adapter ./base --policy prod.yaml --evidence ./corpus --format mermaid`,
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := out.check(c.Flags()); err != nil {
+				return err
+			}
+			if over.File != "" {
+				return over.verify(c, s, args, &whom, &net, &list, out)
+			}
+			if err := over.alone(); err != nil {
+				return err
+			}
+			if len(args) > 1 {
+				return usagef("several artifacts are verified as a set, which needs --policy")
+			}
 			var p policy.Policy
 			if err := thresholds.apply(&p); err != nil {
 				return err
@@ -80,7 +101,7 @@ REF is HOST/NAME:TAG, HOST/NAME@sha256:… or oci:DIR[:TAG].`,
 				return err
 			}
 			if at.onDisk() {
-				bar := newProgress(s, "hashed", out)
+				bar := newProgress(s, "hashed", out.output)
 				defer bar.stop()
 				files := &chain.Files{Path: at.path, Options: chain.FilesOptions{
 					IgnorePaths: list.IgnorePaths, Signature: list.Signature, Progress: bar.update,
@@ -91,7 +112,7 @@ REF is HOST/NAME:TAG, HOST/NAME@sha256:… or oci:DIR[:TAG].`,
 				if err != nil {
 					return err
 				}
-				return showDecision(s, d, out)
+				return out.decision(s, d)
 			}
 			if err := list.refuseForReference(whom.IgnoreUnsignedFiles); err != nil {
 				return err
@@ -100,7 +121,7 @@ REF is HOST/NAME:TAG, HOST/NAME@sha256:… or oci:DIR[:TAG].`,
 			if err != nil {
 				return err
 			}
-			return showDecision(s, d, out)
+			return out.decision(s, d)
 		},
 	}
 	whom.bind(c.Flags())
@@ -109,6 +130,7 @@ REF is HOST/NAME:TAG, HOST/NAME@sha256:… or oci:DIR[:TAG].`,
 	c.Flags().BoolVar(&whom.IgnoreUnsignedFiles, "ignore-unsigned-files", false, "files beside the signed ones do not matter; the decision says so")
 	c.Flags().StringArrayVar(&list.IgnorePaths, "ignore-paths", nil, "`PATH` that need not be signed, relative to the artifact or absolute inside it (repeats)")
 	list.bindSignature(c.Flags(), "signature `FILE`, instead of model.sig or FILE.sig")
+	over.bind(c.Flags())
 	out.bind(c.Flags(), "print the pinned reference alone, and only on a yes")
 	return c
 }

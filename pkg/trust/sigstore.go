@@ -19,7 +19,11 @@ type Sigstore struct {
 	material  root.TrustedMaterial
 	witnesses []Witness
 	origin    Origin
+	raw       []byte // the trusted_root.json; nil where a program made it in memory
 }
+
+// JSON is the trusted_root.json that s was read from; nil where a program made it in memory. Do not modify it.
+func (s *Sigstore) JSON() []byte { return s.raw }
 
 // Origin says which trusted root was used.
 type Origin struct {
@@ -65,7 +69,7 @@ func LoadSigstore(data []byte) (*Sigstore, error) {
 		return nil, err
 	}
 	sum := sha256.Sum256(data)
-	s.origin.Digest = "sha256:" + hex.EncodeToString(sum[:])
+	s.origin.Digest, s.raw = "sha256:"+hex.EncodeToString(sum[:]), data
 	return s, nil
 }
 

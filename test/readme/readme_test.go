@@ -24,6 +24,8 @@ func TestReadmeCommandsRun(t *testing.T) {
 	}
 	for name, text := range map[string]string{
 		"chat/model.safetensors": "weights", "base/model.safetensors": "base weights",
+		"prod.yaml": `{apiVersion: hallmark/v1, kind: Policy, name: prod, version: 1, identities: {trainer: {key: trainer.pub}, data: {key: data.pub}},
+revocations: {from: revoked.jsonl, signers: [data]}, target: release, steps: {release: {signature: [trainer]}}}`,
 		"junit.xml": `<testsuite name="robustness" tests="1"><testcase classname="robustness" name="typos"/></testsuite>`,
 	} {
 		path := filepath.Join(work, filepath.FromSlash(name))

@@ -2,6 +2,7 @@ package script
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,6 +37,13 @@ func isolated(t *testing.T, dir string, args ...string) (code int, out string) {
 	return 0, string(raw)
 }
 
+// step is one command, and what comes of it.
+type step struct {
+	code int
+	args string
+	says string
+}
+
 // TestVerifyingNeedsNoNetwork runs every command that verifies where there is none.
 func TestVerifyingNeedsNoNetwork(t *testing.T) {
 	dir := t.TempDir()
@@ -44,11 +52,6 @@ func TestVerifyingNeedsNoNetwork(t *testing.T) {
 	}
 	if err := os.WriteFile(filepath.Join(dir, "chat", "model.bin"), []byte("weights"), 0o644); err != nil {
 		t.Fatal(err)
-	}
-	type step struct {
-		code int
-		args string
-		says string
 	}
 	steps := []step{
 		{0, "keygen trainer", ""},
@@ -64,6 +67,7 @@ func TestVerifyingNeedsNoNetwork(t *testing.T) {
 		{3, "inspect registry.test/llm/chat:v1 --offline", "offline"},
 		{3, "trust show", "no trusted root was imported"},
 	}
+	steps = append(steps, chained(t, dir)...)
 	if v := vectors(); v != "" {
 		historical := filepath.Join(v, "oms", "cases", "verify", "historical", "historical-v1.1.0-sigstore")
 		steps = append(steps,
@@ -80,5 +84,26 @@ func TestVerifyingNeedsNoNetwork(t *testing.T) {
 		if code != s.code || !strings.Contains(strings.ToLower(out), strings.ToLower(s.says)) {
 			t.Errorf("hallmark %s: exit code %d, want %d\n%s", s.args, code, s.code, out)
 		}
+	}
+}
+
+// chained writes a policy that asks for a list of what is revoked, which lies in a registry, and returns the steps that pack
+// what it takes to verify by it while the list can be had, and that verify with what was packed.
+func chained(t *testing.T, dir string) []step {
+	t.Helper()
+	text := `{apiVersion: hallmark/v1, kind: Policy, name: prod, version: 1, identities: {trainer: {key: trainer.pub}},
+revocations: {from: %s, signers: [trainer]}, target: release, steps: {release: {signature: [trainer]}}}`
+	for name, from := range map[string]string{"here.yaml": "oci:lists:latest", "away.yaml": "oci://registry.test/acme/revoked:latest"} {
+		if err := os.WriteFile(filepath.Join(dir, name), fmt.Appendf(nil, text, from), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return []step{
+		{0, "revoke --init --list oci:lists:latest --private-key trainer.key", "number 1"},
+		{0, "export ./chat --policy here.yaml --out packed --offline", "hallmark verify"},
+		{0, "verify ./chat --policy packed/policy.yaml --evidence packed --offline", "yes"},
+		{0, "verify ./chat --policy away.yaml --evidence packed --offline", "yes"},
+		{3, "verify ./chat --policy away.yaml --offline", "revocations-missing"},
+		{3, "verify ./chat --policy away.yaml --evidence packed", "unreachable"},
 	}
 }

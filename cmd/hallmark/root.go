@@ -118,7 +118,7 @@ Exit codes: 0 yes, or done; 1 no; 3 don't know; 4 wrong usage; 130 interrupted; 
 		return pflag.NormalizedName(strings.ReplaceAll(name, "_", "-"))
 	})
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return withUsage(c, err) })
-	root.AddCommand(newDigest(s), newSign(s), newVerify(s), newInspect(s), newAttest(s), newApprove(s), newRelease(s), newDeploy(s), newIngest(s), newShow(s), newRevoke(s), newExport(s), newPush(s), newPull(s), newCopy(s), newTrust(s), newKeygen(s), newVersion(s))
+	root.AddCommand(newDigest(s), newSign(s), newVerify(s), newAudit(s), newInspect(s), newAttest(s), newApprove(s), newRelease(s), newDeploy(s), newIngest(s), newShow(s), newRevoke(s), newExport(s), newPush(s), newPull(s), newCopy(s), newTrust(s), newKeygen(s), newVersion(s))
 	for _, c := range withBelow(root) {
 		if check := c.Args; check != nil {
 			c.Args = func(c *cobra.Command, args []string) error {

@@ -225,8 +225,15 @@ func detail(d policy.Decision) string {
 // note adds one bundle.
 func (r *Row) note(e *policy.Evidence, b attestations.Bundle) {
 	stranger := slices.ContainsFunc(e.Findings, func(f policy.Finding) bool { return f.Code == policy.UntrustedSigner })
+	if e.Signature {
+		r.Signatures++
+	}
 	if e.Signer == nil {
-		if u, err := b.Peek(); stranger && err == nil {
+		u, err := b.Peek()
+		if err == nil && (u.PredicateType == attestations.PredicateOMS || u.PredicateType == attestations.PredicateOMSLegacy) {
+			r.Signatures++
+		}
+		if stranger && err == nil {
 			r.Strangers = append(r.Strangers, strings.TrimSpace(u.Method+" "+strings.TrimSpace(u.Signer+" "+u.Issuer)))
 		}
 		return

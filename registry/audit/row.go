@@ -39,6 +39,7 @@ type Row struct {
 	Predicates []string   `json:"predicates"`       // types of the evidence that opened, sorted
 	Evidence   int        `json:"evidence"`         // bundles
 	Opened     int        `json:"opened"`           // of them those that opened
+	Signatures int        `json:"signatures"`       // of them those that are signatures on the artifact, or call themselves so
 	Signed     *time.Time `json:"signed,omitempty"` // trusted time of the signature that counted; nil: none, or no such time
 	Links      []Link     `json:"links"`            // what opened provenance says that it was made from
 	Revoked    []string   `json:"revoked"`          // what is revoked, of it and of what it was made from

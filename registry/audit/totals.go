@@ -25,7 +25,7 @@ type Totals struct {
 	Predicates   []Count    `json:"predicates"` // by type: artifacts that have opened evidence of it
 	Signers      []Count    `json:"signers"`    // artifacts that have opened evidence by them
 
-	Unsigned   []string     `json:"unsigned"`    // artifacts without any evidence
+	Unsigned   []string     `json:"unsigned"`    // artifacts on which nobody signed
 	Unexpected []Signing    `json:"unexpected"`  // signed by somebody whom nobody expects
 	Broken     []BrokenLink `json:"brokenLinks"` // links that the policy refuses
 	Stale      []BrokenLink `json:"staleLinks"`  // links to what is too old
@@ -142,7 +142,7 @@ func (t *Totals) count(rows []Row) {
 		if r.Reused {
 			t.Reused++
 		}
-		if r.Evidence == 0 && r.Verdict != policy.Unknown {
+		if r.Signatures == 0 && r.Verdict != policy.Unknown {
 			c.Unsigned++
 			t.Unsigned = append(t.Unsigned, r.Pinned())
 		}

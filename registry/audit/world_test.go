@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -239,13 +240,13 @@ func (w *world) blobs(since int) (blobs, all int) {
 	return blobs, len(requests)
 }
 
-// withoutFirst is an index without its first entry.
-func withoutFirst(raw []byte) []byte {
+// without is an index without an entry.
+func without(raw []byte, digest string) []byte {
 	var x map[string]any
 	if err := json.Unmarshal(raw, &x); err != nil {
 		panic(err)
 	}
-	x["manifests"] = x["manifests"].([]any)[1:]
+	x["manifests"] = slices.DeleteFunc(x["manifests"].([]any), func(m any) bool { return m.(map[string]any)["digest"] == digest })
 	out, err := json.Marshal(x)
 	if err != nil {
 		panic(err)

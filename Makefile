@@ -10,7 +10,7 @@ test: ## every test that needs nothing but Go
 	go test -timeout 30m ./...
 
 e2e: sigstore-tools ## the longer suites: real peers, then every fuzz target for a while
-	HALLMARK_E2E=1 go test -count=1 -timeout 30m ./test/... ./examples ./pkg/manifest && go run ./test/fuzz -time 3s
+	HALLMARK_E2E=1 go test -count=1 -timeout 30m ./test/... ./examples ./pkg/manifest ./registry/index && go run ./test/fuzz -time 3s
 
 sigstore-tools: ## the real Fulcio, Rekor and timestamp server, into the user's cache folder
 	go run ./test/lab/sigstore/labsigstore install

@@ -35,6 +35,19 @@ func ParseArtifactID(id string) (Digest, error) {
 	return Digest{ClassArtifact, sum.Hex()}, nil
 }
 
+// ParseDigest returns the digest of a class that s is, in the form of String.
+func ParseDigest(class DigestClass, s string) (Digest, error) {
+	algorithm, digits, _ := strings.Cut(s, ":")
+	d := Digest{Class: class, Hex: digits}
+	if algorithm != d.algorithm() {
+		return Digest{}, fmt.Errorf("digest %q: one of class %s begins with %s:", clip(s), clip(string(class)), d.algorithm())
+	}
+	if err := d.check(); err != nil {
+		return Digest{}, fmt.Errorf("digest %q: %w", clip(s), err)
+	}
+	return d, nil
+}
+
 // String returns d as people read it: "sha256:…" or "gitCommit:…".
 func (d Digest) String() string { return d.algorithm() + ":" + d.Hex }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/hex"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -211,6 +212,21 @@ func leafReason(leaf *x509.Certificate, t root.Timestamp) policy.Reason {
 }
 
 // claims lists what else the identity provider said, by the names of Fulcio's extensions.
+// SignerClaims returns the names of what an identity provider may say of a keyless signer besides who it is, as
+// trust.Signer has them, in alphabetical order (Fulcio, OID information).
+func SignerClaims() []string {
+	var e certificate.Extensions
+	var names []string
+	for _, f := range reflect.VisibleFields(reflect.TypeOf(e)) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name != "" && !strings.EqualFold(name, "issuer") {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 func claims(e certificate.Extensions) map[string]string {
 	raw, err := json.Marshal(e)
 	if err != nil {

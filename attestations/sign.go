@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/hallmark-project/hallmark/pkg/hashing"
 	"github.com/hallmark-project/hallmark/pkg/manifest"
 	"github.com/hallmark-project/hallmark/pkg/signer"
@@ -47,9 +49,16 @@ type stamper interface {
 	Stamp(ctx context.Context, message []byte) ([]byte, error)
 }
 
-// SignArtifact makes the two bundles that a signed artifact has: the signature, and what cosign's users look for. Either
-// both are returned, each opened as Sign does it, or none. Where by knows a timestamp authority, the signature holds a
-// timestamp on the artifact ID that was got first, beside the one that is on it: its time is then known from both sides.
+// identifier is a signer that has to find out who it is before it signs.
+type identifier interface {
+	// Identify does so for the calls of Sign that follow, or errs as they would.
+	Identify(ctx context.Context) error
+}
+
+// SignArtifact makes the two bundles that a signed artifact has: the signature, and what cosign's users look for. They are
+// made at the same time, since a log takes about a second for each. Either both are returned, each opened as Sign does
+// it, or none. Where by knows a timestamp authority, the signature holds a timestamp on the artifact ID that was got
+// first, beside the one that is on it: its time is then known from both sides.
 func SignArtifact(ctx context.Context, m *manifest.Manifest, kind Kind, by signer.Signer) (Signed, error) {
 	id, err := m.ID()
 	if err != nil {
@@ -69,15 +78,28 @@ func SignArtifact(ctx context.Context, m *manifest.Manifest, kind Kind, by signe
 	if err != nil {
 		return Signed{}, err
 	}
-	signature, opened, err := Sign(ctx, statement, by)
-	if err != nil {
+	if i, ok := by.(identifier); ok {
+		if err := i.Identify(ctx); err != nil {
+			return Signed{}, fmt.Errorf("sign statement: %w", err)
+		}
+	}
+	made := Signed{ID: id}
+	both, ctx := errgroup.WithContext(ctx) // the first to fail ends the other
+	both.Go(func() error {
+		bundle, opened, err := Sign(ctx, statement, by)
+		if err == nil {
+			made.Signature, made.Signer = bundle, opened.Signer()
+		}
+		return err
+	})
+	both.Go(func() (err error) {
+		made.ForCosign, _, err = Sign(ctx, forCosign, by)
+		return err
+	})
+	if err := both.Wait(); err != nil {
 		return Signed{}, err
 	}
-	claim, _, err := Sign(ctx, forCosign, by)
-	if err != nil {
-		return Signed{}, err
-	}
-	return Signed{ID: id, Signer: opened.Signer(), Signature: signature, ForCosign: claim}, nil
+	return made, nil
 }
 
 // subjectDigest is an artifact ID as a statement's subject has it.

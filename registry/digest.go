@@ -3,7 +3,6 @@ package registry
 import (
 	"crypto/sha256"
 	"fmt"
-	"hash"
 	"io"
 	"sync/atomic"
 
@@ -26,15 +25,21 @@ func checkSum(b []byte, digest string) error {
 // of something else.
 type checkedReader struct {
 	from io.Reader
-	hash hash.Hash
+	hash digester
 	want string
 	size int64
 	left int64
 	err  atomic.Pointer[error] // the first failure; the reader may be in another goroutine's hands
 }
 
+// digester is a SHA-256 under way: a [hashing.Stream], or a packDigest.
+type digester interface {
+	io.Writer
+	Sum() hashing.Sum
+}
+
 func newCheckedReader(from io.Reader, digest string, size int64) *checkedReader {
-	return &checkedReader{from: from, hash: sha256.New(), want: digest, size: size, left: size}
+	return &checkedReader{from: from, hash: hashing.NewStream(), want: digest, size: size, left: size}
 }
 
 // Read reads; after the last promised byte it asks once whether there are more.
@@ -68,7 +73,7 @@ func (c *checkedReader) Read(p []byte) (int, error) {
 			return 0, c.fail(err)
 		}
 	}
-	if got := (hashing.Sum)(c.hash.Sum(nil)).String(); got != c.want {
+	if got := c.hash.Sum().String(); got != c.want {
 		return 0, c.fail(fmt.Errorf("%w: %s expected, %s found", ErrDigest, c.want, got))
 	}
 	if n == 0 {

@@ -2,10 +2,8 @@ package registry
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -27,12 +25,12 @@ type landing struct {
 	have spans
 	old  bool // some of it is from another time
 
-	hash   hash.Hash // of the first bytes
-	hashed int64     // so many
+	hash   *hashing.Stream // of the first bytes
+	hashed int64           // so many
 }
 
 func openLanding(root *os.Root, digest hashing.Sum, d Descriptor) (*landing, error) {
-	l := &landing{root: root, name: partialLayers + "/" + digest.Hex(), d: d, hash: sha256.New()}
+	l := &landing{root: root, name: partialLayers + "/" + digest.Hex(), d: d, hash: hashing.NewStream()}
 	f, info, err := openLooked(
 		func() (fs.FileInfo, error) { return root.Lstat(l.name) },
 		func(flags int) (*os.File, error) { return root.OpenFile(l.name, flags|os.O_RDWR, 0) },
@@ -67,8 +65,8 @@ func openLanding(root *os.Root, digest hashing.Sum, d Descriptor) (*landing, err
 
 // restart throws away what is there.
 func (l *landing) restart() error {
-	l.have, l.old, l.hashed = nil, false, 0
-	l.hash.Reset()
+	l.have, l.old = nil, false
+	l.hash, l.hashed = hashing.NewStream(), 0
 	return l.trim()
 }
 
@@ -94,7 +92,7 @@ func (l *landing) hashTo(ctx context.Context, end int64) error {
 
 // check returns an ErrDigest unless all is there and right.
 func (l *landing) check() error {
-	if got := hashing.Sum(l.hash.Sum(nil)).String(); l.hashed != l.d.Size || got != l.d.Digest {
+	if got := l.hash.Sum().String(); l.hashed != l.d.Size || got != l.d.Digest {
 		return fmt.Errorf("%w: %s expected, %s found", ErrDigest, l.d.Digest, got)
 	}
 	return nil

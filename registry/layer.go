@@ -2,10 +2,8 @@ package registry
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"slices"
 	"strings"
@@ -150,8 +148,9 @@ func (p *puller) pack(ctx context.Context, l manifest.Layer, d Descriptor, g *ga
 		return err
 	}
 	defer from.Close()
-	checked := newCheckedReader(from, d.Digest, d.Size)
-	members, err := p.unpack(ctx, &metered{io.NopCloser(checked), g}, l)
+	whole := newPackDigest()
+	checked := &checkedReader{from: from, hash: whole, want: d.Digest, size: d.Size, left: d.Size}
+	members, err := p.unpack(ctx, &metered{io.NopCloser(checked), g}, whole, l)
 	if err != nil {
 		p.removeAll(members)
 		return err
@@ -167,26 +166,29 @@ func (p *puller) repack(ctx context.Context, l manifest.Layer) (bool, error) {
 		p.removeAll(members)
 		return false, nil
 	}
-	sums := make([]hash.Hash, 0, len(members))
+	whole := newPackDigest()
+	sums := make([]*hashing.Stream, 0, len(members))
 	open := func(name string) (io.ReadCloser, error) {
 		f, _, err := openRegular(p.root, name)
 		if err != nil {
 			return nil, err
 		}
-		sums = append(sums, sha256.New())
-		return reader{io.TeeReader(untilDone(ctx, f), sums[len(sums)-1]), f}, nil
+		sums = append(sums, whole.begin())
+		return reader{untilDone(ctx, f), closeFunc(func() error { whole.end(); return f.Close() })}, nil
 	}
-	whole := sha256.New()
 	err := manifest.WritePack(whole, manifest.Layer{Name: l.Name, Pack: true, Files: members}, open)
 	if ctx.Err() != nil {
 		return false, context.Cause(ctx)
 	}
-	if err != nil || hashing.Sum(whole.Sum(nil)) != l.Digest {
+	if err != nil || whole.Sum() != l.Digest {
 		p.removeAll(members)
 		return false, nil
 	}
 	for i, f := range members {
-		f.SHA256 = hashing.Sum(sums[i].Sum(nil))
+		if sums[i].Size() != f.Size {
+			return false, fmt.Errorf("member %q: %w", f.Name, errReadAhead)
+		}
+		f.SHA256 = sums[i].Sum()
 		if err := p.expected.member(f); err != nil {
 			return false, fmt.Errorf("member %q: %w", f.Name, err)
 		}
@@ -215,6 +217,10 @@ func untilDone(ctx context.Context, r io.Reader) io.Reader {
 		return r.Read(b)
 	})
 }
+
+type closeFunc func() error
+
+func (f closeFunc) Close() error { return f() }
 
 type readFunc func([]byte) (int, error)
 

@@ -5,10 +5,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/hallmark-project/hallmark/pkg/hashing"
 	"github.com/hallmark-project/hallmark/pkg/manifest"
@@ -158,6 +161,34 @@ func TestUnpackRefusesBrokenTars(t *testing.T) {
 	}
 }
 
+// TestUnpackDigestsPackAndMembersHoweverTheyArrive has reads end in the middle of blocks of the tar and of SHA-256.
+func TestUnpackDigestsPackAndMembersHoweverTheyArrive(t *testing.T) {
+	var members []member
+	for _, n := range []int{0, 1, 63, 64, 65, 511, 512, 513, 5000} {
+		members = append(members, regular(fmt.Sprintf("%d.txt", n), strings.Repeat("x", n)))
+	}
+	pack := tarOf(t, members...)
+	for name, slow := range map[string]func(io.Reader) io.Reader{
+		"at once": func(r io.Reader) io.Reader { return r }, "by bytes": iotest.OneByteReader, "by halves": iotest.HalfReader,
+	} {
+		root, err := os.OpenRoot(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer root.Close()
+		p, whole := &puller{root: root, expected: &expectation{free: true}}, newPackDigest()
+		got, err := p.unpack(t.Context(), io.TeeReader(slow(bytes.NewReader(pack)), whole), whole, packLayer(pack, "pack"))
+		if err != nil || whole.Sum() != hashing.Sum(sha256.Sum256(pack)) {
+			t.Errorf("%s: %v, %s", name, err, whole.Sum())
+		}
+		for i, m := range members {
+			if len(got) != len(members) || got[i] != fileOf(m.header.Name, m.body) {
+				t.Errorf("%s: %v, member %d is %s", name, got, i, m.header.Name)
+			}
+		}
+	}
+}
+
 func FuzzUnpack(f *testing.F) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
@@ -174,7 +205,13 @@ func FuzzUnpack(f *testing.F) {
 		}
 		defer root.Close()
 		p := &puller{root: root, expected: &expectation{free: true}}
-		_, _ = p.unpack(context.Background(), bytes.NewReader(raw), manifest.Layer{Size: int64(len(raw))})
+		whole := newPackDigest()
+		members, _ := p.unpack(context.Background(), io.TeeReader(bytes.NewReader(raw), whole), whole, manifest.Layer{Size: int64(len(raw))})
+		for _, m := range members {
+			if b, err := os.ReadFile(filepath.Join(dir, m.Name)); err != nil || fileOf(m.Name, string(b)) != m {
+				t.Errorf("%v was written: %v", m, err)
+			}
+		}
 		var bytes int64
 		_ = filepath.WalkDir(dir, func(at string, d os.DirEntry, err error) error {
 			if err != nil {

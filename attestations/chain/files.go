@@ -16,6 +16,7 @@ import (
 
 	"github.com/hallmark-project/hallmark/attestations"
 	"github.com/hallmark-project/hallmark/pkg/hashing"
+	"github.com/hallmark-project/hallmark/pkg/hashing/cache"
 	"github.com/hallmark-project/hallmark/pkg/manifest"
 	"github.com/hallmark-project/hallmark/pkg/policy"
 )
@@ -40,6 +41,10 @@ type FilesOptions struct {
 	Signature   string                  // signature file of another name, which is not content
 	Workers     int                     // 0: one per core
 	Progress    func(done, total int64) // bytes hashed; nil: none
+
+	// InsecureCache has files not be read whose digests it knows: see manifest.Options.Cache. The decision says so. nil:
+	// every file is read.
+	InsecureCache *cache.Cache
 }
 
 // Describe returns the path.
@@ -188,7 +193,7 @@ func (f *Files) listing(s *attestations.Signature) (manifest.Options, []string) 
 	o := manifest.Options{
 		Method: r.Method, Algorithm: r.Algorithm, ShardSize: r.ShardSize, AllowSymlinks: r.AllowSymlinks,
 		IgnorePaths: f.Options.IgnorePaths, Signature: f.Options.Signature,
-		NoID: !s.WholeSHA256(),
+		NoID: !s.WholeSHA256(), Cache: f.Options.InsecureCache,
 	}
 	var notes []string
 	for _, p := range r.IgnorePaths {
@@ -225,6 +230,10 @@ func (f *Files) compare(ctx context.Context, l *manifest.Listing, o manifest.Opt
 	}
 	if m.WeakStat {
 		out.Notes = append(out.Notes, "the file system has no stable inode numbers and times: only sizes and modification times were compared before and after reading")
+	}
+	if m.Cached > 0 {
+		out.Artifact.Bytes = policy.BytesUnread
+		out.Notes = append(out.Notes, fmt.Sprintf("%d of %d files were not read: their digests are remembered from before, by inode, size and times", m.Cached, len(m.Files)))
 	}
 	found, err := (&attestations.Signature{Serialization: m.Serialization, Resources: m.Resources}).Files()
 	if err != nil {

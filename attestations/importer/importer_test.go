@@ -179,15 +179,38 @@ func TestPredicateWantsThresholdsForMeasurements(t *testing.T) {
 	}
 }
 
+// TestPredicateRefusesTheFuture imports each report at its last moment, whose fraction of a second does not count, and
+// before that. Of JUnit only the beginning is sure.
 func TestPredicateRefusesTheFuture(t *testing.T) {
-	r, err := Read([]byte(good[JUnit]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := importedAt
-	c.Now = c.Now.AddDate(-1, 0, 0)
-	if _, err := r.Predicate(c); err == nil {
-		t.Error("a report from the future was imported")
+	sarif := strings.Replace(good[SARIF], `"results":[`, `"invocations":[{"startTimeUtc":"2026-11-01T09:00:00Z","endTimeUtc":"2026-11-01T11:00:00.9Z"}],"results":[`, 1)
+	for text, moments := range map[string]struct{ first, finished string }{
+		sarif:       {"11:00:00", "11:00:00"},
+		good[Garak]: {"11:00:00", "11:00:00"},
+		good[JUnit]: {"10:00:00", "10:00:00"},
+		strings.Replace(good[JUnit], "10:00:00", "10:00:00.9", 1): {"10:00:00", "10:00:00"},
+		good[JUnit] + " ": {"10:00:05", "10:00:02"},
+	} {
+		r, err := Read([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := func(clock string) time.Time {
+			at, err := time.Parse(time.RFC3339, "2026-11-01T"+clock+"Z")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return at
+		}
+		p, err := r.Predicate(Context{Now: at(moments.first)})
+		if err != nil || !p.(attestations.TestResult).Evaluation.FinishedOn.Equal(at(moments.finished)) {
+			t.Errorf("%s at %s: %+v, %v", r.Format, moments.first, p, err)
+		}
+		if moments.first != moments.finished {
+			continue
+		}
+		if _, err := r.Predicate(Context{Now: at(moments.first).Add(-time.Second)}); err == nil || !strings.Contains(err.Error(), "yet to come") {
+			t.Errorf("%s before %s: %v", r.Format, moments.first, err)
+		}
 	}
 }
 

@@ -26,11 +26,12 @@ func (r *Report) Predicate(c Context) (attestations.Predicate, error) {
 		return nil, errors.New("import report: no time")
 	case !tests && (len(c.Thresholds) > 0 || c.Activity != "" || c.Dataset != attestations.Digest{}):
 		return nil, fmt.Errorf("import %s: thresholds, activity and dataset are for reports of tests", r.Format)
-	case r.Finished.After(c.Now):
-		return nil, fmt.Errorf("import %s: it finished at %s, which is yet to come", r.Format, r.Finished.Format(time.RFC3339))
+	}
+	r, err := r.until(c.Now)
+	if err != nil {
+		return nil, fmt.Errorf("import %s: %w", r.Format, err)
 	}
 	var p attestations.Predicate
-	var err error
 	switch r.Format {
 	case CycloneDX:
 		p, err = attestations.DecodePredicate(attestations.PredicateBOM, r.Document)
@@ -43,6 +44,22 @@ func (r *Report) Predicate(c Context) (attestations.Predicate, error) {
 		return nil, fmt.Errorf("import %s: %w", r.Format, err)
 	}
 	return p, nil
+}
+
+// until returns r with its times in whole seconds, as now is, and refuses a run that ended after now. JUnit's timestamp is
+// when a suite began; there are writers (gotestsum) whose is when it ended, which its duration on top would put into the
+// future.
+func (r *Report) until(now time.Time) (*Report, error) {
+	timed := *r
+	timed.Started, timed.Finished = r.Started.Truncate(time.Second), r.Finished.Truncate(time.Second)
+	switch {
+	case !timed.Finished.After(now):
+	case r.Format == JUnit && !timed.Started.After(now):
+		timed.Finished = now
+	default:
+		return r, fmt.Errorf("it finished at %s, which is yet to come", timed.Finished.Format(time.RFC3339))
+	}
+	return &timed, nil
 }
 
 func (r *Report) testResult(c Context) (attestations.Predicate, error) {

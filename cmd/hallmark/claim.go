@@ -11,6 +11,7 @@ import (
 	"github.com/hallmark-project/hallmark/attestations"
 	"github.com/hallmark-project/hallmark/attestations/chain"
 	"github.com/hallmark-project/hallmark/pkg/manifest"
+	"github.com/hallmark-project/hallmark/pkg/signer"
 	"github.com/hallmark-project/hallmark/pkg/trust"
 	"github.com/hallmark-project/hallmark/registry"
 )
@@ -146,8 +147,7 @@ func (f *claimFlags) kindOf(path string) (attestations.Kind, error) {
 	return attestations.KindModel, nil
 }
 
-// state signs what is claimed about c, opens the bundle again and reads the claim back from it, stores it and shows what
-// was done. What says no goes into no registry unless that was asked for.
+// state signs what is claimed about c, stores it and shows what was done. What says no goes into no registry unless that was asked for.
 func (f *claimFlags) state(ctx context.Context, s streams, c *claimed, p attestations.Predicate) error {
 	if c.stored != nil && attestations.SaysNo(p) && !f.attachRefusals {
 		return usagef("what says no is not attached in a registry, where other tools take any statement by a trusted key for a yes: state it on the files, or name --attach-refusals")
@@ -163,19 +163,26 @@ func (f *claimFlags) state(ctx context.Context, s streams, c *claimed, p attesta
 	if err != nil {
 		return err
 	}
-	bundle, opened, err := attestations.Sign(ctx, statement, by)
-	if err != nil {
-		return err
-	}
-	if _, err := attestations.ReadClaim(opened); err != nil {
-		return fmt.Errorf("read the new bundle: %w", err)
-	}
-	where, err := c.store(ctx, f.list.Signature, bundle)
+	opened, where, err := c.sign(ctx, f.list.Signature, statement, by)
 	if err != nil {
 		return err
 	}
 	bar.stop()
 	return showClaim(s, c, p, opened, where, f.out)
+}
+
+// sign signs a statement about c, opens the bundle again, reads the claim back from it, and stores it with c's signature
+// file, which may have another name. It returns where it is.
+func (c *claimed) sign(ctx context.Context, signature string, statement attestations.Statement, by signer.Signer) (*attestations.Attestation, string, error) {
+	bundle, opened, err := attestations.Sign(ctx, statement, by)
+	if err != nil {
+		return nil, "", err
+	}
+	if _, err := attestations.ReadClaim(opened); err != nil {
+		return nil, "", fmt.Errorf("read the new bundle: %w", err)
+	}
+	where, err := c.store(ctx, signature, bundle)
+	return opened, where, err
 }
 
 func (c *claimed) store(ctx context.Context, signature string, bundle attestations.Bundle) (string, error) {

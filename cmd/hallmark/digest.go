@@ -33,6 +33,7 @@ func newDigest(s streams) *cobra.Command {
 	var hash hashFlags
 	var out output
 	var file string
+	var remembered cacheFlags
 	c := &cobra.Command{
 		Use:   "digest ARTIFACT…",
 		Short: "Name an artifact: its ID, from its bytes alone",
@@ -42,7 +43,11 @@ The artifact ID is the digest of the artifact's canonical OCI manifest: the dige
 follows from the names and bytes of the files alone, on every machine. Exclusions that model.sig records are kept.
 
 --output writes the names, sizes and digests of one artifact to a file, for hallmark sign --digests on the machine that
-may sign: what made the artifact needs no key and no token.`,
+may sign: what made the artifact needs no key and no token.
+
+--cache remembers the digest of each file, in the user's cache folder, and does not read the file again while its inode,
+size and times are the same. It is for one's own machine: whoever can write to the files' disk or to that folder by other
+ways than the file system can have a wrong digest printed.`,
 		Example: `  hallmark digest ./chat
   hallmark digest --json ./chat | jq -r .id
   hallmark digest ./chat --output digests.json`,
@@ -58,6 +63,8 @@ may sign: what made the artifact needs no key and no token.`,
 			case file != "" && hash != hashFlags{Hash: string(hashing.SHA256)}:
 				return usagef("--hash, --shards and --shard-size do not go with --output: %w", manifest.ErrDigestsForm)
 			}
+			o.Cache = remembered.open(s)
+			defer remembered.save(s)
 			var failed []error
 			for _, arg := range args {
 				err := digest(c.Context(), s, arg, file, list, o, len(args) > 1, out)
@@ -78,6 +85,7 @@ may sign: what made the artifact needs no key and no token.`,
 	list.bind(c.Flags())
 	list.bindSignature(c.Flags(), "signature `FILE` inside the artifact that is not content")
 	hash.bind(c.Flags())
+	remembered.bind(c.Flags())
 	c.Flags().StringVar(&file, "output", "", "`FILE` to write names, sizes and digests to, for sign --digests elsewhere")
 	out.bind(c.Flags(), "print the artifact ID alone")
 	return c
@@ -101,6 +109,7 @@ func digest(ctx context.Context, s streams, arg, file string, list listFlags, o 
 	if err != nil {
 		return err
 	}
+	sayCached(s, m.Cached, len(m.Files))
 	if file != "" {
 		if err := writeDigests(s, path, file, m); err != nil {
 			return err

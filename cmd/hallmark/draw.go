@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"strings"
 )
 
 // drawnNode is one node of a tree. Mark and label may hold any text.
@@ -21,12 +20,21 @@ type tree struct {
 	bare string // what stands below a top without branches, in text
 }
 
-// drawings are how show prints.
-var drawings = map[string]func(io.Writer, drawing) error{"text": drawn(drawText), "json": drawJSON, "mermaid": drawn(drawMermaid), "dot": drawn(drawDot)}
+// drawings are how show prints, beside pictures.
+var drawings = map[string]func(io.Writer, drawing) error{
+	"text": func(w io.Writer, d drawing) error { return drawText(w, d.tree) },
+	"json": drawJSON,
+}
 
-// drawn draws what is a tree alone.
-func drawn(draw func(io.Writer, tree) error) func(io.Writer, drawing) error {
-	return func(w io.Writer, d drawing) error { return draw(w, d.tree) }
+// draw prints d in a format; ok is false for one that there is not.
+func (d drawing) draw(w io.Writer, format string) (ok bool, err error) {
+	if write := drawings[format]; write != nil {
+		return true, write(w, d)
+	}
+	if write := pictures[format]; write != nil {
+		return true, write(w, d.picture())
+	}
+	return false, nil
 }
 
 func drawJSON(w io.Writer, d drawing) error {
@@ -64,64 +72,20 @@ func drawBelow(w io.Writer, n *drawnNode, indent string) error {
 	return nil
 }
 
-// number walks the tree from the top and calls visit with each node's number, and with that of the node above it; -1 for
-// the top.
-func (d tree) number(visit func(n *drawnNode, id, above int)) {
-	next := 0
-	var walk func(n *drawnNode, above int)
-	walk = func(n *drawnNode, above int) {
-		id := next
-		next++
-		visit(n, id, above)
+// picture is the tree as a graph.
+func (d tree) picture() picture {
+	var p picture
+	var walk func(n *drawnNode, above, layer int)
+	walk = func(n *drawnNode, above, layer int) {
+		id := len(p.nodes)
+		p.nodes = append(p.nodes, pictureNode{label: n.mark + n.label, dashed: n.dashed, layer: layer})
+		if above >= 0 {
+			p.edges = append(p.edges, pictureEdge{from: above, to: id})
+		}
 		for _, b := range n.below {
-			walk(b, id)
+			walk(b, id, layer+1)
 		}
 	}
-	walk(d.top, -1)
-}
-
-func drawMermaid(w io.Writer, d tree) error {
-	_, err := fmt.Fprintln(w, "flowchart TD")
-	d.number(func(n *drawnNode, id, above int) {
-		fmt.Fprintf(w, "  n%d[\"%s\"]\n", id, mermaidText(n.mark+n.label))
-		if above >= 0 {
-			_, err = fmt.Fprintf(w, "  n%d --> n%d\n", above, id)
-		}
-	})
-	return err
-}
-
-// mermaidText spells out, as Mermaid's entity codes, all that is not plainly text: quotes end a label, and markup in it
-// would be shown as such.
-func mermaidText(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		if r == ' ' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(".,:/@_-+=()", r) {
-			b.WriteRune(r)
-		} else {
-			fmt.Fprintf(&b, "#%d;", r)
-		}
-	}
-	return b.String()
-}
-
-func drawDot(w io.Writer, d tree) error {
-	fmt.Fprintln(w, "digraph evidence {")
-	d.number(func(n *drawnNode, id, above int) {
-		style := ""
-		if n.dashed {
-			style = ", style=dashed"
-		}
-		fmt.Fprintf(w, "  n%d [label=\"%s\"%s];\n", id, dotText(n.mark+n.label), style)
-		if above >= 0 {
-			fmt.Fprintf(w, "  n%d -> n%d;\n", above, id)
-		}
-	})
-	_, err := fmt.Fprintln(w, "}")
-	return err
-}
-
-// dotText is s inside a quoted string of DOT, where a backslash begins an escape and & an entity.
-func dotText(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "&", "&amp;").Replace(printable(s))
+	walk(d.top, -1, 0)
+	return p
 }

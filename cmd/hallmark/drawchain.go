@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -19,12 +18,9 @@ type shownAs struct {
 	warn bool // what is no yes is shown as a warning
 }
 
-// decisionDrawings are how the tree of a decision is drawn.
-var decisionDrawings = map[string]func(io.Writer, tree) error{"mermaid": drawMermaid, "dot": drawDot}
-
 func (a *shownAs) bind(f *pflag.FlagSet, quiet string) {
 	a.output.bind(f, quiet)
-	f.StringVar(&a.Format, "format", "text", "`FORMAT`: text, json, mermaid or dot")
+	f.StringVar(&a.Format, "format", "text", "`FORMAT`: text, json, mermaid, dot or svg")
 }
 
 // check brings --json and --format together.
@@ -34,8 +30,8 @@ func (a *shownAs) check(f *pflag.FlagSet) error {
 		return usagef("--json and --format %s are two answers: use one", a.Format)
 	case a.Format == "json":
 		a.JSON = true
-	case a.Format != "text" && decisionDrawings[a.Format] == nil:
-		return usagef("--format %q: it is text, json, mermaid or dot", a.Format)
+	case a.Format != "text" && pictures[a.Format] == nil:
+		return usagef("--format %q: it is text, json, mermaid, dot or svg", a.Format)
 	case a.Format != "text" && a.Quiet:
 		return usagef("--quiet and --format %s are two answers: use one", a.Format)
 	}
@@ -44,11 +40,11 @@ func (a *shownAs) check(f *pflag.FlagSet) error {
 
 // decision prints d, and returns an undecided error unless it is a yes.
 func (a *shownAs) decision(s streams, d policy.Decision) error {
-	draw := decisionDrawings[a.Format]
+	draw := pictures[a.Format]
 	if draw == nil || a.JSON {
 		return showDecision(s, d, *a)
 	}
-	if err := draw(s.out, chainTree(d)); err != nil {
+	if err := draw(s.out, chainTree(d).picture()); err != nil {
 		return err
 	}
 	if d.Verdict() == policy.Yes {

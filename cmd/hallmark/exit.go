@@ -64,14 +64,20 @@ func exitCode(ctx context.Context, err error) int {
 	var stop stopped
 	var several severalErrors
 	var refusedInput refusal
+	var ended commandEnded
+	var failed runFailed
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.As(err, &ended) && !errors.As(err, &failed):
+		return ended.code
 	case ctx.Err() != nil && errors.As(context.Cause(ctx), &stop):
 		if stop.signal == syscall.SIGTERM {
 			return exitTerminated
 		}
 		return exitInterrupted
+	case errors.As(err, &failed):
+		return exitRun
 	case errors.As(err, &several): // the worst, which has the highest number
 		worst := exitUnknown
 		for i, e := range several.errs {

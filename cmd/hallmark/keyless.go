@@ -15,6 +15,7 @@ import (
 
 	"github.com/hallmark-project/hallmark/pkg/signer"
 	"github.com/hallmark-project/hallmark/pkg/token"
+	"github.com/hallmark-project/hallmark/pkg/trust"
 )
 
 // identityFlags is how a keyless signature's identity token is come by.
@@ -201,22 +202,40 @@ func (c *consent) give(ctx context.Context, name string) error {
 	return c.declined
 }
 
+// errNoServers says that no signing config tells which servers to ask.
+var errNoServers = errors.New("no signing config says which servers to ask")
+
+// instance is the Sigstore instance to sign keyless with: trusted root, signing config and where the latter is from. The
+// imported signing config goes with the imported trusted root alone.
+func (o *signFlags) instance() (root *trust.Sigstore, config []byte, from string, err error) {
+	if o.SigningConfig != "" {
+		if root, err = loadSigstore(o.TrustedRoot, o.TrustDir); err == nil {
+			config, err = readSmall(o.SigningConfig)
+		}
+		return root, config, "--signing-config " + o.SigningConfig, err
+	}
+	if o.TrustedRoot != "" {
+		return nil, nil, "", usageError{hintError{errNoServers, "--trusted-root FILE needs --signing-config FILE of the same instance"}}
+	}
+	imported, err := loadImported(o.TrustDir)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	if imported.SigningConfig == nil {
+		return nil, nil, "", usageError{hintError{errNoServers, "--signing-config FILE, or hallmark trust import FILE --signing-config FILE: none came with the imported trusted root"}}
+	}
+	return imported.Sigstore, imported.SigningConfig, "imported signing config", nil
+}
+
 // loadKeyless returns the signer of a keyless signature.
 func (o *signFlags) loadKeyless(s streams) (signer.Signer, error) {
-	if o.SigningConfig == "" {
-		return nil, usagef("keyless signing needs --signing-config")
-	}
-	root, err := loadSigstore(o.TrustedRoot, o.TrustDir)
-	if err != nil {
-		return nil, err
-	}
-	config, err := readSmall(o.SigningConfig)
+	root, config, from, err := o.instance()
 	if err != nil {
 		return nil, err
 	}
 	instance, err := signer.ReadInstance(config, time.Now())
 	if err != nil {
-		return nil, usagef("--signing-config %s: %w", o.SigningConfig, err)
+		return nil, usagef("%s: %w", from, err)
 	}
 	source, err := o.identity.source(s, instance.Issuer, o.Timeout)
 	if err != nil {

@@ -25,6 +25,7 @@ import (
 
 	"github.com/sigstore/sigstore-go/pkg/root"
 
+	"github.com/hallmark-project/hallmark/attestations"
 	"github.com/hallmark-project/hallmark/pkg/token"
 )
 
@@ -155,6 +156,37 @@ func TestSignTakesTheAmbientToken(t *testing.T) {
 	}
 	if _, stderr := i.sign(files(t, 1)[0], "", "--quiet"); strings.Contains(stderr, "identity token from") {
 		t.Errorf("with --quiet said %q", stderr)
+	}
+}
+
+// TestSignIsKeylessWithoutFlagsAfterAnImport: a job that has an identity signs unattended, and a key that is named is the
+// one that signs.
+func TestSignIsKeylessWithoutFlagsAfterAnImport(t *testing.T) {
+	i := newInstance(t)
+	file := files(t, 1)[0]
+	t.Setenv("HALLMARK_TRUST_DIR", filepath.Join(t.TempDir(), "store"))
+	if code, _, stderr := hallmark(t, "sign", file); code != exitUsage || !strings.Contains(stderr, "hallmark: nothing to sign with\n") {
+		t.Errorf("nothing imported: exit code %d, said %q", code, stderr)
+	}
+	mustRun(t, "trust", "import", i.root, "--signing-config", i.config)
+	if code, _, stderr := hallmark(t, "sign", file); code != exitUnknown || fmt.Sprint(i.asked) != "[token certificate]" {
+		t.Errorf("exit code %d, asked for %v, said %q", code, i.asked, stderr)
+	}
+	i.asked = nil
+	t.Chdir(t.TempDir())
+	mustRun(t, "keygen", "trainer")
+	mustRun(t, "sign", file, "--private-key", "trainer.key")
+	t.Setenv("ACTIONS_ID_TOKEN_REQUEST_URL", "")
+	t.Setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "")
+	if code, _, stderr := hallmark(t, "sign", file); code != exitUsage || !strings.Contains(stderr, "nothing to sign with: no key is named, and no identity token is offered here") {
+		t.Errorf("no token is offered: exit code %d, said %q", code, stderr)
+	}
+	mustRun(t, "trust", "import", i.root) // the signing config before was another root's
+	if code, _, stderr := hallmark(t, "sign", file); code != exitUsage || !strings.Contains(stderr, "hallmark: nothing to sign with\n") {
+		t.Errorf("no signing config: exit code %d, said %q", code, stderr)
+	}
+	if len(i.asked) != 0 {
+		t.Errorf("asked for %v", i.asked)
 	}
 }
 
@@ -315,4 +347,45 @@ func TestProvidersInTheHelpAreTheOnesThatAre(t *testing.T) {
 			t.Errorf("%s is not in the help: %s", p, usage)
 		}
 	}
+}
+
+// TestRunFetchesTheTokenOnceTheCommandEnded: what runs for days has no token, and where it fails none is asked for. The
+// authority turns everybody away, so that the statement is left as a draft.
+func TestRunFetchesTheTokenOnceTheCommandEnded(t *testing.T) {
+	all, i := schemas(t), newInstance(t)
+	t.Chdir(t.TempDir())
+	if err := os.MkdirAll("base", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	i.write("base/w", []byte("weights"))
+	for _, c := range []struct {
+		script string
+		code   int
+		asked  string
+	}{
+		{"exit 7", 7, "[]"},
+		{"mkdir out; env >out/env", exitRun, "[token certificate]"},
+	} {
+		code, _, errs := hallmark(t, "run", "--type", "quantize", "--input", "base-model=./base", "--output", "out", "--trusted-root", i.root,
+			"--signing-config", i.config, "--report", "ran.json", "--", "sh", "-c", c.script)
+		if code != c.code || fmt.Sprint(i.asked) != c.asked {
+			t.Errorf("%s: exit code %d, asked for %v\n%s", c.script, code, i.asked, errs)
+		}
+	}
+	env, err := os.ReadFile("out/env")
+	if err != nil || !strings.Contains(string(env), "PATH=") || strings.Contains(string(env), "ACTIONS_ID_TOKEN") {
+		t.Errorf("the command had %q, %v", env, err)
+	}
+	draft, err := os.ReadFile("out.draft.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if claim, err := attestations.ParseStatement(draft); err != nil || claim.On.Name != "out" {
+		t.Errorf("the draft is %+v: %v", claim, err)
+	}
+	report, err := os.ReadFile("ran.json")
+	if err != nil || !strings.Contains(string(report), `"draft": "out.draft.json"`) || !strings.Contains(string(report), `"outcome": "refused"`) {
+		t.Errorf("%s, %v", report, err)
+	}
+	check(t, all, map[string]bool{}, string(report))
 }

@@ -46,7 +46,23 @@ func signedModel(t *testing.T) {
 	mustRun(t, "keygen", "trainer")
 	mustRun(t, "sign", "chat", "--private-key", "trainer.key")
 	mustRun(t, "push", "chat", "oci:layout:v1")
+	if err := os.WriteFile("policy.yaml", []byte(signedByTrainer), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
+
+// signedByTrainer is the smallest policy that the signed model satisfies.
+const signedByTrainer = `apiVersion: hallmark/v1
+kind: Policy
+name: prod
+version: 1
+expires: 2100-01-01
+identities:
+  trainer: {key: trainer.pub}
+target: release
+steps:
+  release: {kind: model, signature: [trainer]}
+`
 
 // dialWatch notices connections: those of the default transport and questions for a name's address, which it refuses, and
 // those to a listener of its own, which it ends.
@@ -109,7 +125,9 @@ func (w *dialWatch) count(t *testing.T) int {
 
 func TestOfflineNeverDials(t *testing.T) {
 	signedModel(t)
+	id := strings.TrimSpace(mustRun(t, "digest", "chat", "--quiet"))
 	watch := watchDials(t)
+	tried := map[string]bool{}
 	for _, c := range []struct {
 		code int
 		args string
@@ -125,6 +143,22 @@ func TestOfflineNeverDials(t *testing.T) {
 		{exitUnknown, "inspect registry.test/chat:v1 --offline"},
 		{exitUnknown, "push ./chat registry.test/chat:v1 --offline"},
 		{exitUnknown, "copy oci:layout:v1 registry.test/chat:v1 --offline"},
+		{exitUnknown, "copy LISTENER/chat:v1 oci:other:v1 --offline"},
+		{exitDone, "copy oci:layout:v1 oci-archive:chat.tar:v1 --offline"},
+		{exitDone, "verify oci-archive:chat.tar:v1 --public-key trainer.pub --offline"},
+		{exitDone, "push ./chat oci:layout:v2 --offline"},
+		{exitDone, "show ./chat --input oci:layout:v1 --public-key trainer.pub --offline"},
+		{exitUnknown, "show LISTENER/chat:v1 --public-key trainer.pub --offline"},
+		{exitUnknown, "show ./chat --input LISTENER/base:v1 --public-key trainer.pub --offline"},
+		{exitDone, "verify ./chat --policy policy.yaml --offline"},
+		{exitDone, "verify oci:layout:v1 --policy policy.yaml --offline"},
+		{exitUnknown, "verify LISTENER/chat:v1 --policy policy.yaml --offline"},
+		{exitUnknown, "verify ./chat --policy policy.yaml --evidence LISTENER/base:v1 --offline"},
+		{exitDone, "export ./chat --policy policy.yaml --out exported --offline"},
+		{exitDone, "lineage ID --in oci:layout --public-key trainer.pub --offline"},
+		{exitUnknown, "lineage ID --in LISTENER/chat --public-key trainer.pub --offline"},
+		{exitDone, "impact ID --in oci:layout --public-key trainer.pub --offline"},
+		{exitUnknown, "impact ID --in LISTENER/chat --public-key trainer.pub --offline"},
 		{exitUsage, "trust update --offline"},
 		{exitUnknown, "trust show"},
 		{exitUsage, "verify ./chat --identity a --identity-provider https://b.test --offline"},
@@ -133,13 +167,23 @@ func TestOfflineNeverDials(t *testing.T) {
 		{exitDone, "verify oci:layout:v1 --public-key trainer.pub"},
 		{exitDone, "inspect ./chat"},
 		{exitDone, "digest ./chat"},
+		{exitDone, "show ./chat"},
 		{exitDone, "sign ./chat --private-key trainer.key"},
+		{exitDone, "approve ./chat --decision rejected --scope production --private-key trainer.key"},
 	} {
-		if code, out, errs := hallmark(t, strings.Fields(strings.ReplaceAll(c.args, "LISTENER", watch.address))...); code != c.code {
+		if name, _, _ := strings.Cut(c.args, " "); c.code == exitDone && strings.HasSuffix(c.args, " --offline") {
+			tried[name] = true
+		}
+		if code, out, errs := hallmark(t, strings.Fields(strings.NewReplacer("LISTENER", watch.address, "ID", id).Replace(c.args))...); code != c.code {
 			t.Errorf("hallmark %s: exit code %d, want %d\n%s%s", c.args, code, c.code, out, errs)
 		}
 		if n := watch.count(t); n != 0 {
 			t.Errorf("hallmark %s: %d connections were begun", c.args, n)
+		}
+	}
+	for _, c := range newRoot(streams{}).Commands() {
+		if c.Flags().Lookup("offline") != nil && !tried[c.Name()] {
+			t.Errorf("hallmark %s --offline is not tried", c.Name())
 		}
 	}
 	// The same steps with the network allowed do dial: the watch sees them. They end there, to spare the tries that follow.

@@ -20,7 +20,16 @@ type streams struct {
 	out io.Writer
 	err io.Writer
 
-	person func() bool // whether somebody can be asked; nil: the streams tell
+	person func() bool          // whether somebody can be asked; nil: the streams tell
+	leave  func() (back func()) // lets signals be somebody else's until back; nil: nobody minds them here
+}
+
+// leaveSignals calls leave.
+func (s streams) leaveSignals() (back func()) {
+	if s.leave == nil {
+		return func() {}
+	}
+	return s.leave()
 }
 
 // run executes one command line and returns the exit code.
@@ -32,7 +41,10 @@ func run(ctx context.Context, args []string, s streams) int {
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
-	err := root.ExecuteContext(ctx)
+	c, err := root.ExecuteContextC(ctx)
+	if c.Name() == runName {
+		err = asRun(err) // wrong flags too
+	}
 	if err == nil && out.err != nil { // a result that nobody could read is not a result
 		err = fmt.Errorf("write output: %w", out.err)
 	}
@@ -106,7 +118,8 @@ by whom, and may it run here?
 Every flag accepts _ for -, and has a twin in the environment: --public-key is HALLMARK_PUBLIC_KEY
 (a flag that repeats takes one value a line).
 
-Exit codes: 0 yes, or done; 1 no; 3 don't know; 4 wrong usage; 130 interrupted; 143 terminated. Whatever is not 0 blocks.`,
+Exit codes: 0 yes, or done; 1 no; 3 don't know; 4 wrong usage; 130 interrupted; 143 terminated. Whatever is not 0 blocks.
+hallmark run has those of the command that it runs, and 125.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		PersistentPreRunE: func(c *cobra.Command, _ []string) error { return fromEnvironment(c.Flags(), os.LookupEnv) },
@@ -118,7 +131,8 @@ Exit codes: 0 yes, or done; 1 no; 3 don't know; 4 wrong usage; 130 interrupted; 
 		return pflag.NormalizedName(strings.ReplaceAll(name, "_", "-"))
 	})
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return withUsage(c, err) })
-	root.AddCommand(newDigest(s), newSign(s), newVerify(s), newAudit(s), newInspect(s), newAttest(s), newApprove(s), newRelease(s), newDeploy(s), newIngest(s), newShow(s), newRevoke(s), newExport(s), newPush(s), newPull(s), newCopy(s), newTrust(s), newKeygen(s), newVersion(s))
+	root.AddCommand(newDigest(s), newRun(s), newSign(s), newVerify(s), newAudit(s), newInspect(s), newAttest(s), newApprove(s), newRelease(s), newDeploy(s), newIngest(s), newShow(s),
+		newPolicy(s), newRevoke(s), newExport(s), newPush(s), newPull(s), newCopy(s), newIndex(s), newLineage(s), newImpact(s), newTrust(s), newKeygen(s), newVersion(s))
 	for _, c := range withBelow(root) {
 		if check := c.Args; check != nil {
 			c.Args = func(c *cobra.Command, args []string) error {

@@ -81,6 +81,13 @@ func check(t *testing.T, all map[string]*jsonschema.Schema, seen map[string]bool
 	}
 }
 
+// goodPolicy is a policy by which the signed model passes, and goodPolicyTable says so.
+const (
+	goodPolicy = "apiVersion: hallmark/v1\nkind: Policy\nname: prod\nversion: 1\nexpires: 2099-01-01\nidentities: {trainer: {key: trainer.pub}}\n" +
+		"target: release\nsteps: {release: {signature: [trainer]}}\n"
+	goodPolicyTable = "apiVersion: hallmark/v1\nkind: PolicyTest\ncases: [{name: good, artifact: pulled, now: 2026-11-20, expect: yes}]\n"
+)
+
 // TestOutputFitsItsSchema runs every command that prints JSON, in the forms that differ, and holds each line of it that
 // is an object to the published schema.
 func TestOutputFitsItsSchema(t *testing.T) {
@@ -99,6 +106,11 @@ func TestOutputFitsItsSchema(t *testing.T) {
 	begin, end := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)
 	if err := os.WriteFile("root.json", tuf.TrustedRoot(t, "file.test", begin, end), 0o644); err != nil {
 		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"prod.yaml": goodPolicy, "odd.yaml": strings.Replace(goodPolicy, "target", "tarjet", 1), "prod.test.yaml": goodPolicyTable} {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, c := range []struct {
 		code int
@@ -123,6 +135,11 @@ func TestOutputFitsItsSchema(t *testing.T) {
 		{exitDone, "inspect oci:layout:v2 --public-key trainer.pub"},
 		{exitDone, "release chat --private-key trainer.key --name chat --version 1 --channel stable --sequence 1"},
 		{exitDone, "show chat --public-key trainer.pub"},
+		{exitDone, "index update oci:layout --store index.db --public-key trainer.pub"},
+		{exitDone, "index rebuild oci:layout --store index.db --public-key trainer.pub"},
+		{exitDone, "index check --store index.db"},
+		{exitDone, "lineage ID --store index.db"},
+		{exitDone, "impact ID --in oci:layout --public-key trainer.pub --deployed"},
 		{exitDone, "revoke --init --list revoked.jsonl --private-key trainer.key"},
 		{exitDone, "verify chat --policy policy.yaml --offline"},
 		{exitNo, "verify chat --policy strict.yaml --offline"},
@@ -133,8 +150,16 @@ func TestOutputFitsItsSchema(t *testing.T) {
 		{exitDone, "trust show --trusted-root root.json"},
 		{exitDone, "inspect chat --identity a --identity-provider https://b.test"},
 		{exitNo, "verify chat --identity a --identity-provider https://b.test"},
+		{exitDone, "policy lint prod.yaml"},
+		{exitNo, "policy lint prod.yaml --strict"},
+		{exitUnknown, "policy lint odd.yaml"},
+		{exitDone, "policy test prod.yaml"},
 	} {
-		code, out, errs := hallmark(t, append(strings.Fields(c.args), "--json")...)
+		args := strings.Fields(c.args)
+		if len(args) > 1 && args[1] == "ID" {
+			args[1] = strings.TrimSpace(mustRun(t, "digest", "chat", "--quiet"))
+		}
+		code, out, errs := hallmark(t, append(args, "--json")...)
 		if code != c.code {
 			t.Errorf("hallmark %s: exit code %d, want %d\n%s%s", c.args, code, c.code, out, errs)
 			continue
@@ -153,11 +178,38 @@ func TestOutputFitsItsSchema(t *testing.T) {
 		}
 	}
 	repo := tuf.New(t, end, end)
-	repo.Publish(tuf.TrustedRoot(t, "mirror.test", begin, end))
 	if err := os.WriteFile("anchor.json", repo.Anchor(), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	check(t, all, seen, mustRun(t, "trust", "update", "--mirror", repo.URL, "--root", "anchor.json", "--json"))
+	const servers = `{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json",
+"caUrls":[{"url":"https://ca.test","majorApiVersion":1,"validFor":{"start":"2020-01-01T00:00:00Z"},"operator":"test"}],
+"rekorTlogUrls":[{"url":"https://log.test","majorApiVersion":1,"validFor":{"start":"2020-01-01T00:00:00Z"},"operator":"test"}],
+"rekorTlogConfig":{"selector":"ANY"}}`
+	for config, want := range map[string]bool{"": false, "nonsense": false, servers: true} {
+		if repo.Config = nil; config != "" {
+			repo.Config = []byte(config)
+		}
+		repo.Publish(tuf.TrustedRoot(t, "mirror.test", begin, end))
+		out := mustRun(t, "trust", "update", "--mirror", repo.URL, "--root", "anchor.json", "--json")
+		if strings.Contains(out, `"signingServers"`) != want {
+			t.Errorf("with the signing config %q: %s", config, out)
+		}
+		check(t, all, seen, out)
+	}
+	for command, want := range map[string]int{"exit 7": 7, "kill -KILL $$": 137, "true": exitRun, "mkdir q; echo w >q/w": exitDone} {
+		code, _, errs := hallmark(t, "run", "--type", "quantize", "--input", "base-model=./chat", "--output", "q", "--private-key", "trainer.key", "--report", "ran.json", "--", "sh", "-c", command)
+		if code != want {
+			t.Errorf("run %s: exit code %d, want %d\n%s", command, code, want, errs)
+		}
+		raw, err := os.ReadFile("ran.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(t, all, seen, string(raw))
+		if err := os.RemoveAll("q"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for name := range all {
 		if !seen[name] {
 			t.Errorf("nothing that was printed is %s", name)

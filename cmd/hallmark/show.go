@@ -29,7 +29,7 @@ func newShow(s streams) *cobra.Command {
 		Short: "Draw what is known of an artifact: its evidence, and what it was made from",
 		Long: `Print the tree of an artifact's evidence and of the inputs that its provenance names. What was opened against the trust
 that is given is marked verified; everything else is what somebody says. It decides nothing, and compares no files with
-a signature: hallmark verify does.
+a signature: hallmark verify does. A key that verified is called as its --public-key FILE; --format json has the fingerprint.
 
 --input names further artifacts, on disk or in a registry. Where one of them is an input in the tree, it goes on with
 that one's evidence. An input is found by its artifact ID, whatever it is called.`,
@@ -43,43 +43,43 @@ that one's evidence. An input is found by its artifact ID, whatever it is called
 				}
 				format = "json"
 			}
-			write, ok := drawings[format]
-			if !ok {
-				return usagef("--format %q: it is text, json, mermaid or dot", format)
+			if drawings[format] == nil && pictures[format] == nil {
+				return usagef("--format %q: it is text, json, mermaid, dot or svg", format)
 			}
 			var roots trust.Roots
+			var p policy.Policy
 			if !whom.nobody() {
 				var err error
-				if roots, _, err = whom.load(policy.Policy{}); err != nil {
+				if roots, p, err = whom.load(p); err != nil {
 					return err
 				}
 			}
 			f.net, f.with.Timeout, f.out.Quiet = net, net.Timeout, true
-			known := map[string]*shownArtifact{}
-			var first *shownArtifact
-			for i, arg := range append([]string{args[0]}, inputs...) {
-				a, err := showOne(c.Context(), s, f, arg, roots)
-				if err != nil {
-					return err
-				}
-				if i == 0 {
-					first = a
-				}
-				if known[a.ID] == nil {
-					known[a.ID] = a
-				}
+			all, err := showAll(c.Context(), s, f, append(args, inputs...), roots)
+			if err != nil {
+				return err
 			}
-			return write(s.out, newDrawing(first, known))
+			_, err = newDrawing(all, whom.keyFiles(p)).draw(s.out, format)
+			return err
 		},
 	}
 	f.list.bind(c.Flags())
 	f.list.bindSignature(c.Flags(), "signature `FILE`, instead of model.sig or FILE.sig")
 	whom.bind(c.Flags())
 	net.bind(c.Flags())
-	c.Flags().StringVar(&format, "format", "text", "`FORMAT`: text, json, mermaid or dot")
+	c.Flags().StringVar(&format, "format", "text", "`FORMAT`: text, json, mermaid, dot or svg")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object: --format json")
 	c.Flags().StringArrayVar(&inputs, "input", nil, "`ARTIFACT|REF` whose evidence continues the tree where it is an input (repeats)")
 	return c
+}
+
+// keyFiles returns the files of --public-key by what decisions call their keys. p is what load returned.
+func (t *trustFlags) keyFiles(p policy.Policy) map[string]string {
+	files := map[string]string{}
+	for i, path := range t.PublicKeys { // whose signers come first
+		files[trust.Signer{Method: trust.MethodKey, Key: p.Signers[i].Key}.String()] = path
+	}
+	return files
 }
 
 // shownArtifact is one artifact with its evidence.
@@ -111,6 +111,18 @@ type shownInput struct {
 	Class  string `json:"class"`
 	Digest string `json:"digest"`
 	URI    string `json:"uri,omitempty"`
+}
+
+func showAll(ctx context.Context, s streams, f claimFlags, args []string, roots trust.Roots) ([]*shownArtifact, error) {
+	var all []*shownArtifact
+	for _, arg := range args {
+		a, err := showOne(ctx, s, f, arg, roots)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, a)
+	}
+	return all, nil
 }
 
 func showOne(ctx context.Context, s streams, f claimFlags, arg string, roots trust.Roots) (*shownArtifact, error) {
@@ -161,12 +173,21 @@ const maxDrawn = 10_000
 // drawing is an artifact's tree. Where an artifact comes again, its evidence is not drawn again.
 type drawing struct {
 	tree
-	artifacts []*shownArtifact // that are in the tree, the first at its top
+	artifacts []*shownArtifact  // that are in the tree, the first at its top
+	files     map[string]string // of keys, by who they sign as
 }
 
-func newDrawing(first *shownArtifact, known map[string]*shownArtifact) drawing {
-	d := drawing{tree: tree{bare: "no evidence"}}
-	left := maxDrawn
+// newDrawing draws the first artifact, and those of the others that are inputs in its tree. Keys are called by the files
+// that have them.
+func newDrawing(all []*shownArtifact, files map[string]string) drawing {
+	d := drawing{tree: tree{bare: "no evidence"}, files: files}
+	known := map[string]*shownArtifact{}
+	for _, a := range all {
+		if known[a.ID] == nil {
+			known[a.ID] = a
+		}
+	}
+	first, left := all[0], maxDrawn
 	d.top = &drawnNode{label: strings.TrimSpace(first.Name + "  " + first.ID)}
 	d.grow(d.top, first, known, &left)
 	return d
@@ -181,7 +202,7 @@ func (d *drawing) grow(at *drawnNode, a *shownArtifact, known map[string]*shownA
 		if *left--; *left < 0 {
 			return
 		}
-		n := &drawnNode{label: e.label(), mark: "verified    "}
+		n := &drawnNode{label: e.label(d.files), mark: "verified    "}
 		if !e.Verified {
 			n.mark, n.dashed = "UNVERIFIED  ", true
 		}
@@ -200,7 +221,7 @@ func (d *drawing) grow(at *drawnNode, a *shownArtifact, known map[string]*shownA
 	}
 }
 
-func (e shownFact) label() string {
+func (e shownFact) label(files map[string]string) string {
 	what := e.Summary
 	if what == "" {
 		what = strings.TrimSpace("cannot be read " + e.PredicateType)
@@ -208,7 +229,11 @@ func (e shownFact) label() string {
 	if e.SaysNo {
 		what += "  (says no)"
 	}
-	what += ", by " + e.Signer
+	who := e.Signer
+	if file := files[who]; file != "" && e.Verified {
+		who = file
+	}
+	what += ", by " + who
 	if e.Why != "" {
 		what += ": " + e.Why
 	}

@@ -29,6 +29,8 @@ type result struct {
 	where  string
 	made   attestations.Signed
 	stated *stated // by whom the bytes are, where none was read here
+	cached int     // files that were not read
+	files  int
 	err    error
 }
 
@@ -86,6 +88,7 @@ func signOne(ctx context.Context, j job, kind attestations.Kind, by signer.Signe
 	}
 	m, err := j.prepare(ctx)
 	if err == nil {
+		r.cached, r.files = m.Cached, len(m.Files)
 		r.made, err = attestations.SignArtifact(ctx, m, kind, by)
 	}
 	if err == nil {

@@ -11,7 +11,9 @@ import (
 	"golang.org/x/term"
 
 	"github.com/hallmark-project/hallmark/pkg/signer"
+	"github.com/hallmark-project/hallmark/pkg/token"
 	"github.com/hallmark-project/hallmark/pkg/trust"
+	"github.com/hallmark-project/hallmark/pkg/trust/store"
 )
 
 // signFlags is what to sign with.
@@ -43,7 +45,7 @@ func (o *signFlags) bindSigner(f *pflag.FlagSet) {
 	f.StringVar(&o.PasswordEnv, "password-env", "", "environment `VARIABLE` with the private key's password; else a terminal is asked")
 	f.StringVar(&o.SigningCertificate, "signing-certificate", "", "PEM `FILE` with the certificate of --private-key")
 	o.identity.bind(f)
-	f.StringVar(&o.SigningConfig, "signing-config", "", "Sigstore signing_config.json `FILE`: the servers for keyless; with --private-key, the transparency logs and timestamp authorities")
+	f.StringVar(&o.SigningConfig, "signing-config", "", "Sigstore signing_config.json `FILE`: the servers for keyless, instead of those imported with the trusted root (hallmark trust); with --private-key, the transparency logs and timestamp authorities")
 	f.StringArrayVar(&o.TimestampURLs, "tsa-url", nil, "with --private-key: `URL` of a timestamp authority (RFC 3161) to have signatures timestamped by, instead of the signing config's (repeats)")
 }
 
@@ -65,11 +67,20 @@ func (o *signFlags) load(ctx context.Context, s streams) (signer.Signer, error) 
 			return nil, err
 		}
 		return o.addWitnesses(by)
-	case keyless, o.SigningConfig != "":
-		return o.loadKeyless(s)
 	}
-	return nil, usageError{hintError{errors.New("nothing to sign with"),
-		"--private-key FILE (hallmark keygen makes one), or keyless --signing-config FILE"}}
+	by, err := o.loadKeyless(s)
+	if keyless || o.SigningConfig != "" { // keyless was asked for: what is missing is the whole story
+		return by, err
+	}
+	switch {
+	case errors.Is(err, store.ErrNone), errors.Is(err, errNoServers):
+		err = usageError{hintError{errors.New("nothing to sign with"),
+			"--private-key FILE (hallmark keygen makes one); keyless, hallmark trust update or --trusted-root FILE --signing-config FILE"}}
+	case errors.Is(err, token.ErrNone):
+		err = usageError{hintError{fmt.Errorf("nothing to sign with: no key is named, and %w", token.ErrNone),
+			"--private-key FILE; keyless, --identity-token-file FILE, or a CI job's permission to get a token"}}
+	}
+	return by, err
 }
 
 func (o *signFlags) loadKey(ctx context.Context, s streams) (signer.Signer, error) {

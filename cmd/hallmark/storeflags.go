@@ -32,18 +32,27 @@ func loadSigstore(path, dir string) (*trust.Sigstore, error) {
 	if path != "" {
 		return loadSigstoreFile(path)
 	}
+	r, err := loadImported(dir)
+	if err != nil {
+		return nil, err
+	}
+	return r.Sigstore, nil
+}
+
+// loadImported is the imported trusted root, with its signing config.
+func loadImported(dir string) (*store.Root, error) {
 	at, err := trustStore(dir)
 	if err != nil {
 		return nil, err
 	}
-	s, err := at.Current()
+	r, err := at.Current()
 	switch {
 	case errors.Is(err, store.ErrNone):
 		return nil, usageError{hintError{err, "say which Sigstore instance counts: hallmark trust update, hallmark trust import FILE, or --trusted-root FILE"}}
 	case errors.Is(err, store.ErrStale):
 		return nil, hintError{err, "hallmark trust update"}
 	}
-	return s, err
+	return r, err
 }
 
 func loadSigstoreFile(path string) (*trust.Sigstore, error) {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hallmark-project/hallmark/pkg/policy"
+	"github.com/hallmark-project/hallmark/pkg/signer"
 	"github.com/hallmark-project/hallmark/pkg/trust"
 	"github.com/hallmark-project/hallmark/pkg/trust/store"
 )
@@ -20,9 +21,10 @@ func newTrust(s streams) *cobra.Command {
 		Use:   "trust",
 		Short: "Say which Sigstore instance counts, and show what that trusts",
 		Long: `Keep the trusted root of a Sigstore instance (its certificate authorities, transparency logs and timestamp
-authorities) where verify, pull, inspect and sign find it without --trusted-root. It is stored in the user's own
-configuration, or where --trust-dir says, and holds until it is replaced or, after an update, until the mirror's word
-runs out: a stale root is an error, never used quietly.`,
+authorities) where verify, pull, inspect and sign find it without --trusted-root, and its signing config, which tells
+keyless sign what servers to ask. They are stored in the user's own configuration, or where --trust-dir says, and hold
+until they are replaced or, after an update, until the mirror's word runs out: a stale root is an error, never used
+quietly.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -40,8 +42,9 @@ func newTrustUpdate(s streams) *cobra.Command {
 		Short: "Fetch the trusted root through TUF",
 		Long: `Fetch the trusted root through TUF and store it: from the mirror of the last update, or where there was none from
 the public-good instance's. A private instance is named once, with the root.json that trust in its mirror begins with.
-All of it is verified before anything is stored, and no mirror can go back to an older state. Run it as often as the
-mirror's word holds, which trust show tells.`,
+The signing config, signing_config.v0.2.json, comes along where the mirror has one. All of it is verified before
+anything is stored, and no mirror can go back to an older state. Run it as often as the mirror's word holds, which trust
+show tells.`,
 		Example: `  hallmark trust update
   hallmark trust update --mirror https://tuf.example --root root.json`,
 		Args: cobra.NoArgs,
@@ -91,19 +94,30 @@ func updateError(ctx context.Context, err error) error {
 }
 
 func newTrustImport(s streams) *cobra.Command {
-	var dir string
+	var dir, config string
 	var out output
 	c := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Store a trusted_root.json for later",
-		Long: `Store a Sigstore trusted_root.json in place of the one before. Nobody says when it should be replaced: it holds until
-another takes its place.`,
-		Example: `  hallmark trust import trusted_root.json`,
-		Args:    cobra.ExactArgs(1),
+		Long: `Store a Sigstore trusted_root.json in place of the one before, and with --signing-config the signing_config.json of the
+same instance, so that keyless sign needs no flag. Without it there is none: another instance's servers are never asked.
+Nobody says when they should be replaced: they hold until others take their place.`,
+		Example: `  hallmark trust import trusted_root.json
+  hallmark trust import trusted_root.json --signing-config signing_config.json`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			data, err := readSmall(args[0])
 			if err != nil {
 				return err
+			}
+			var servers []byte
+			if config != "" {
+				if servers, err = readSmall(config); err != nil {
+					return err
+				}
+				if _, err := signer.ReadInstance(servers, time.Now()); err != nil {
+					return usagef("--signing-config %s: %w", config, err)
+				}
 			}
 			at, err := trustStore(dir)
 			if err != nil {
@@ -113,7 +127,7 @@ another takes its place.`,
 			if err != nil {
 				return err
 			}
-			r, err := at.Import(data, from)
+			r, err := at.Import(data, servers, from)
 			if errors.Is(err, trust.ErrRoot) {
 				return usagef("%s: %w", args[0], err)
 			}
@@ -123,6 +137,7 @@ another takes its place.`,
 			return showTrust(s, shownRoot(r, time.Now()), out)
 		},
 	}
+	c.Flags().StringVar(&config, "signing-config", "", "signing_config.json `FILE` of the same instance: the servers that keyless sign asks")
 	bindTrustDir(c.Flags(), &dir)
 	out.bind(c.Flags(), "print the digest alone")
 	return c
@@ -135,8 +150,8 @@ func newTrustShow(s streams) *cobra.Command {
 		Use:   "show",
 		Short: "Show what the trusted root trusts, and until when",
 		Long: `Show the imported trusted root, or a trusted_root.json: its certificate authorities, transparency logs, CT logs and
-timestamp authorities with their keys and windows, and what ends within 30 days. Thresholds count parties. A root that
-is stale is shown, with exit code 3.`,
+timestamp authorities with their keys and windows, what ends within 30 days, and what servers the imported signing config
+has keyless sign ask. Thresholds count parties. A root that is stale is shown, with exit code 3.`,
 		Example: `  hallmark trust show
   hallmark trust show --trusted-root trusted_root.json --json`,
 		Args: cobra.NoArgs,
@@ -178,6 +193,7 @@ type trustResult struct {
 	Until    *time.Time    `json:"validUntil,omitempty"`
 	Stale    bool          `json:"stale"`
 	Trusted  []trust.Entry `json:"trusted"`
+	Servers  []string      `json:"signingServers,omitempty"`
 	Warnings []string      `json:"warnings"`
 }
 
@@ -194,6 +210,14 @@ func shownRoot(r *store.Root, now time.Time) trustResult {
 		t.Until = &r.Expires
 	}
 	t.Warnings = append(r.Warnings(now), t.Warnings...)
+	if r.SigningConfig == nil {
+		return t
+	}
+	instance, err := signer.ReadInstance(r.SigningConfig, now)
+	if err != nil {
+		t.Warnings = append(t.Warnings, fmt.Sprintf("keyless sign cannot use the signing config: %v", err))
+	}
+	t.Servers = instance.Servers
 	return t
 }
 
@@ -230,6 +254,9 @@ func writeTrust(w io.Writer, t trustResult) {
 	}
 	if t.Until != nil {
 		fmt.Fprintf(w, "holds until   %s\n", when(t.Until))
+	}
+	for _, url := range t.Servers {
+		fmt.Fprintf(w, "signers ask   %s\n", printable(url))
 	}
 	for _, e := range t.Trusted {
 		fmt.Fprintf(w, "%-21s  %s\n", e.Kind, printable(e.Name))

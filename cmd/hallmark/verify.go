@@ -51,6 +51,7 @@ func newVerify(s streams) *cobra.Command {
 	var net networkFlags
 	var out shownAs
 	var list listFlags
+	var remembered cacheFlags
 	var over policyFlags
 	c := &cobra.Command{
 		Use:   "verify ARTIFACT|REF",
@@ -103,8 +104,10 @@ REF is HOST/NAME:TAG, HOST/NAME@sha256:… or oci:DIR[:TAG].`,
 			if at.onDisk() {
 				bar := newProgress(s, "hashed", out.output)
 				defer bar.stop()
+				known := remembered.open(s)
+				defer remembered.save(s)
 				files := &chain.Files{Path: at.path, Options: chain.FilesOptions{
-					IgnorePaths: list.IgnorePaths, Signature: list.Signature, Progress: bar.update,
+					IgnorePaths: list.IgnorePaths, Signature: list.Signature, Progress: bar.update, InsecureCache: known,
 				}}
 				source := registry.Beside{Path: at.path, Options: registry.EvidenceOptions{Signature: list.Signature}}
 				d, err := chain.Verify(c.Context(), files, []chain.Source{source}, chain.Options{Roots: roots, Policy: p})
@@ -116,6 +119,9 @@ REF is HOST/NAME:TAG, HOST/NAME@sha256:… or oci:DIR[:TAG].`,
 			}
 			if err := list.refuseForReference(whom.IgnoreUnsignedFiles); err != nil {
 				return err
+			}
+			if remembered.Cache {
+				return usagef("--insecure-cache is for files on disk: in a registry none is read")
 			}
 			d, _, err := verifyReference(c.Context(), at.ref, roots, p, net.options())
 			if err != nil {
@@ -129,6 +135,7 @@ REF is HOST/NAME:TAG, HOST/NAME@sha256:… or oci:DIR[:TAG].`,
 	net.bind(c.Flags())
 	c.Flags().BoolVar(&whom.IgnoreUnsignedFiles, "ignore-unsigned-files", false, "files beside the signed ones do not matter; the decision says so")
 	c.Flags().StringArrayVar(&list.IgnorePaths, "ignore-paths", nil, "`PATH` that need not be signed, relative to the artifact or absolute inside it (repeats)")
+	c.Flags().BoolVar(&remembered.Cache, "insecure-cache", false, "do not read files whose digests are remembered (see sign --cache); the decision says so: for development, not for what may run")
 	list.bindSignature(c.Flags(), "signature `FILE`, instead of model.sig or FILE.sig")
 	over.bind(c.Flags())
 	out.bind(c.Flags(), "print the pinned reference alone, and only on a yes")

@@ -63,20 +63,24 @@ mkdir model
 printf '\065\000\000\000\000\000\000\000{"w":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}weights.' >model/model.safetensors
 (umask 077 && labsigstore token "$ISSUER" trainer@example.com >token)
 
+say "Say once which Sigstore counts. A public one, or your own, publishes both files through TUF: hallmark trust update."
+export HALLMARK_TRUST_DIR="$work/trust"
+run hallmark trust import sigstore/trusted_root.json --signing-config sigstore/signing_config.json
+
 say "Sign it: a key for this one time, a certificate that says whose it was, a timestamp, two log entries."
-run hallmark sign model --identity-token-file token --trusted-root sigstore/trusted_root.json --signing-config sigstore/signing_config.json
+run hallmark sign model --identity-token-file token
 run hallmark inspect model
 
 say "The servers are gone. What they said is in the bundle."
 end
-run hallmark verify model --trusted-root sigstore/trusted_root.json --identity trainer@example.com --identity-provider "$ISSUER" --offline
+run hallmark verify model --identity trainer@example.com --identity-provider "$ISSUER" --offline
 
 say "The same bundle for another identity, another provider, another trust root: no."
-refused hallmark verify model --trusted-root sigstore/trusted_root.json --identity somebody@example.com --identity-provider "$ISSUER" --offline
-refused hallmark verify model --trusted-root sigstore/trusted_root.json --identity trainer@example.com --identity-provider https://accounts.example.com --offline
+refused hallmark verify model --identity somebody@example.com --identity-provider "$ISSUER" --offline
+refused hallmark verify model --identity trainer@example.com --identity-provider https://accounts.example.com --offline
 refused hallmark verify model --trusted-root other/trusted_root.json --identity trainer@example.com --identity-provider "$ISSUER" --offline
 
 say "In a registry it is the same."
 run hallmark push model oci:layout:v1
-run hallmark verify oci:layout:v1 --trusted-root sigstore/trusted_root.json --identity trainer@example.com --identity-provider "$ISSUER" --offline
+run hallmark verify oci:layout:v1 --identity trainer@example.com --identity-provider "$ISSUER" --offline
 printf '\ndone\n'

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"hash"
 
+	"github.com/hallmark-project/hallmark/pkg/hashing/blake3"
 	"github.com/hallmark-project/hallmark/pkg/hashing/lanes"
-	"github.com/zeebo/blake3"
 	"golang.org/x/crypto/blake2b"
 )
 
@@ -52,7 +52,7 @@ func (a Algorithm) Size() int {
 	case BLAKE2b:
 		return blake2b.Size
 	case BLAKE3:
-		return 32
+		return blake3.Size
 	}
 	return 0
 }

@@ -4,8 +4,8 @@ import (
 	"hash"
 	"io"
 
+	"github.com/hallmark-project/hallmark/pkg/hashing/blake3"
 	"github.com/hallmark-project/hallmark/pkg/hashing/lanes"
-	"github.com/zeebo/blake3"
 )
 
 // digests are those of one file under way: the plan's, and what else gets the same bytes.
@@ -42,7 +42,7 @@ func (d *digests) sinks(j Job) []io.Writer {
 	for _, s := range d.others {
 		sinks = append(sinks, s)
 	}
-	if _, fast := d.planned.hash.(*blake3.Hasher); fast {
+	if _, fast := d.planned.hash.(*blake3.Digest); fast {
 		sinks = append(sinks, d.planned)
 	} else {
 		sinks = append([]io.Writer{d.planned}, sinks...)

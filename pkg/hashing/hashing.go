@@ -1,7 +1,8 @@
 // Package hashing turns files into digests at the machine's speed. Files are hashed in parallel, and for SHA-256 two at a
-// time on each core where it has the instructions (package lanes); cores that find no file of their own read ahead, or hash
-// beside, for those that are still at work; every byte is read once. Large files are mapped on Linux: what happens to them
-// meanwhile is an error like any other.
+// time on each core where it has the instructions (package lanes); BLAKE3 of one large file on all cores (package blake3).
+// Cores that find no file of their own read ahead, or hash beside, for those that are still at work. Every byte is read
+// once, but where shards and the whole are wanted: two cores may read it then, each for one of them. Large files are mapped
+// on Linux: what happens to them meanwhile is an error like any other.
 //
 // Start with [Hasher.Files] for many files and [Hasher.File] for one. A [Plan] says which digests are wanted, a [Job] is
 // one file, a [Result] its digests.
@@ -41,6 +42,8 @@ type Plan struct {
 	// SHA256 asks for the SHA-256 of the whole file as well, from the same pass over the bytes. Where Sums holds it
 	// anyway, with SHA256 and ShardSize 0, it is given without asking.
 	SHA256 bool
+
+	parts bool // the shards are parts of one BLAKE3: see schedule.spreads
 }
 
 // Job is one file to hash.

@@ -19,6 +19,7 @@ type run struct {
 	out  *shardWriter
 	data []byte            // what is here and was not hashed
 	end  func(error) error // called once: with nil after the last byte, else with what went wrong
+	part *division         // how the run can be made smaller; nil: it cannot
 }
 
 // over reports whether everything of r was hashed.
@@ -78,7 +79,7 @@ func (d *side) refill(ctx context.Context, w *worker, s *schedule, other *side) 
 			}
 			d.work.give(s, group, shards)
 		}
-		r, err := d.work.next(ctx, w)
+		r, err := d.work.next(ctx, w, s)
 		if err != nil {
 			return err
 		}
@@ -122,11 +123,19 @@ func (w *worker) alone(ctx context.Context, r *run) error {
 		}
 		return nil
 	}
+	if r.part != nil {
+		r.part.offer(ctx, w, r)
+	}
+	r.help(w)
 	if err := r.load(ctx, w); err != nil {
 		return err
 	}
-	p := r.data
-	r.data = nil
+	n := len(r.data)
+	if r.part != nil {
+		n = r.out.room(n)
+	}
+	p := r.data[:n]
+	r.data = r.data[n:]
 	return guarded(func() { r.out.Write(p) }, r)
 }
 
@@ -179,14 +188,14 @@ func (g *assignment) give(s *schedule, group int, shards *shardFile) {
 }
 
 // next returns the run that comes next; none at the end of the assignment.
-func (g *assignment) next(ctx context.Context, w *worker) (*run, error) {
+func (g *assignment) next(ctx context.Context, w *worker, s *schedule) (*run, error) {
 	if g.shards != nil {
 		return g.nextShards(ctx, w)
 	}
 	for len(g.jobs) > 0 {
 		j, result := g.jobs[0], &g.results[0]
 		g.jobs, g.results = g.jobs[1:], g.results[1:]
-		r, err := g.begin(ctx, w, j, result)
+		r, err := g.begin(ctx, w, s, j, result)
 		if err != nil {
 			return nil, fmt.Errorf("hash %q: %w", j.Name, err)
 		}
@@ -199,7 +208,7 @@ func (g *assignment) next(ctx context.Context, w *worker) (*run, error) {
 }
 
 // begin opens the file of a job. A job that wants more than a run can do is done at once, and there is no run.
-func (g *assignment) begin(ctx context.Context, w *worker, j Job, result *Result) (*run, error) {
+func (g *assignment) begin(ctx context.Context, w *worker, s *schedule, j Job, result *Result) (*run, error) {
 	sums, err := w.digests(j)
 	if err != nil {
 		return nil, err
@@ -213,8 +222,12 @@ func (g *assignment) begin(ctx context.Context, w *worker, j Job, result *Result
 		return nil, err
 	}
 	r := &run{name: j.Name, out: sums.planned, stretch: stretch{file: file, stop: j.Size, buffer: g.buffer}}
+	r.part = divisible(s, j, sums)
 	r.end = func(err error) error {
 		defer file.Close()
+		if r.part != nil {
+			err = r.part.join(ctx, err)
+		}
 		if err != nil {
 			return err
 		}
@@ -245,15 +258,7 @@ func (g *assignment) nextShards(ctx context.Context, w *worker) (*run, error) {
 		}
 		return nil, nil
 	}
-	out := &shardWriter{hash: lanes.New(), size: f.plan.ShardSize, sums: f.sums[first:first:last]}
-	r := &run{name: f.job.Name, out: out, stretch: stretch{file: g.file, at: first * f.plan.ShardSize, stop: f.end(last), buffer: g.buffer}}
-	r.end = func(err error) error {
-		if err == nil {
-			out.finish() // into f.sums: the slice has the room
-		}
-		return err
-	}
-	return r, nil
+	return f.run(g.file, first, last, g.buffer)
 }
 
 // drop ends the assignment early, because of err.

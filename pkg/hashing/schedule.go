@@ -12,7 +12,7 @@ import (
 //   - A worker takes the largest group that nobody has begun, so that no large one is left for the end.
 //   - When all are begun, it joins a file that is hashed by shards and has some left.
 //   - When there are none either, it stops and leaves its core to the others, as a token in idle. Whoever is in a long
-//     file takes a token to read ahead (see worker.stream).
+//     file takes a token to read ahead (see worker.stream, stretch.help) or to make its shards (see division).
 type schedule struct {
 	plan     Plan
 	progress func(int64)
@@ -72,8 +72,8 @@ func (s *schedule) useful(limit int) int {
 			return limit
 		}
 		n++
-		if s.spreads(i) {
-			n += int(min(int64(limit), s.plan.shards(g[0].Size)/s.plan.shardsAtOnce()))
+		if p, ok := s.spreads(i); ok {
+			n += int(min(int64(limit), p.shards(g[0].Size)/p.shardsAtOnce()))
 		}
 	}
 	return min(n, limit)
@@ -123,11 +123,12 @@ func (s *schedule) next(w *worker, more bool) (group int, shards *shardFile, ok 
 	}()
 	if last := len(s.waiting) - 1; last >= 0 {
 		group, s.waiting = s.waiting[last], s.waiting[:last]
-		if !s.spreads(group) {
+		p, ok := s.spreads(group)
+		if !ok {
 			return group, nil, true
 		}
 		// It is published under the same lock under which it was taken: a worker that comes next finds it.
-		f := newShardFile(s.plan, s.groups[group][0], &s.results[group][0])
+		f := newShardFile(p, s.groups[group][0], &s.results[group][0])
 		s.sharded = append(s.sharded, f)
 		return group, f, true
 	}
@@ -138,6 +139,13 @@ func (s *schedule) next(w *worker, more bool) (group int, shards *shardFile, ok 
 		s.sharded = s.sharded[1:]
 	}
 	return 0, nil, false
+}
+
+// expect announces one more worker, before it begins.
+func (s *schedule) expect() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hungry++
 }
 
 // left returns how many times next can hand something out, at least, as far as s.hungry has to know.
@@ -152,12 +160,18 @@ func (s *schedule) left() int64 {
 	return n
 }
 
-// spreads reports whether several workers may share the file of a group: nothing about it has to happen in order, and it
-// has more shards than one of them takes at once.
-func (s *schedule) spreads(group int) bool {
+// spreads reports whether several workers may share the file of a group, and by which plan: nothing about it has to happen
+// in order, and it has more shards than one of them takes at once. Where BLAKE3 of the whole is wanted, the shards are parts
+// of its tree.
+func (s *schedule) spreads(group int) (p Plan, ok bool) {
 	g := s.groups[group]
-	return s.plan.ShardSize > 0 && !s.plan.SHA256 && len(g) == 1 && g[0].Tee == nil && g[0].Stream == nil &&
-		s.plan.shards(g[0].Size) > s.plan.shardsAtOnce()
+	if p = s.plan; p.SHA256 || len(g) != 1 || g[0].Tee != nil || g[0].Stream != nil {
+		return p, false
+	}
+	if p.ShardSize == 0 && p.Algorithm == BLAKE3 {
+		p.ShardSize, p.parts = partSize, true
+	}
+	return p, p.ShardSize > 0 && p.shards(g[0].Size) > p.shardsAtOnce()
 }
 
 // fail keeps the first error and stops all work. Those that follow from stopping come later and are dropped, so the

@@ -3,13 +3,18 @@ package hashing
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"sync"
+
+	"github.com/hallmark-project/hallmark/pkg/hashing/blake3"
 )
 
 // takeAtOnce is how many bytes of small shards a worker takes at once, so that taking them costs nothing.
 const takeAtOnce = 4 << 20
+
+// partSize is how many bytes of a file that several workers hash by BLAKE3 one of them takes: whole windows, and a part of
+// the tree (package blake3).
+const partSize = 4 * windowSize
 
 // shardsAtOnce returns how many shards a worker takes at once: one, or several small ones.
 func (p Plan) shardsAtOnce() int64 { return max(1, takeAtOnce/p.ShardSize) }
@@ -20,6 +25,7 @@ type shardFile struct {
 	job  Job
 	plan Plan
 	sums [][]byte                 // each worker writes those of the shards it took
+	r    *Result                  // the last worker writes it
 	open func() (*os.File, error) // opens with the first call, and returns the same to all
 
 	mu     sync.Mutex
@@ -31,8 +37,7 @@ type shardFile struct {
 
 // newShardFile returns the file of a job with its first user in it.
 func newShardFile(p Plan, j Job, r *Result) *shardFile {
-	r.Sums = make([][]byte, p.shards(j.Size))
-	f := &shardFile{job: j, plan: p, sums: r.Sums, users: 1}
+	f := &shardFile{job: j, plan: p, sums: make([][]byte, p.shards(j.Size)), r: r, users: 1}
 	f.open = sync.OnceValues(func() (*os.File, error) {
 		file, err := j.Open()
 		f.mu.Lock()
@@ -76,23 +81,41 @@ func (f *shardFile) leave(err error) error {
 		return err
 	}
 	if whole {
-		err = atEnd(file, f.job)
+		if err = atEnd(file, f.job); err == nil {
+			err = f.finish()
+		}
 	}
 	file.Close() // nothing was written: an error here takes nothing from what was read
+	return err
+}
+
+// finish makes the result of the shards' digests.
+func (f *shardFile) finish() error {
+	if !f.plan.parts {
+		f.r.Sums = f.sums
+		return nil
+	}
+	sum, err := blake3.Join(f.sums)
+	f.r.Sums = [][]byte{sum}
 	return err
 }
 
 // shards takes shards of f until none is left.
 func (w *worker) shards(ctx context.Context, f *shardFile) error {
 	file, err := w.open(ctx, f.open)
-	for err == nil {
+	if err != nil {
+		return fmt.Errorf("hash %q: %w", f.job.Name, f.leave(err))
+	}
+	for {
 		first, last := f.take()
 		if first == last {
 			break
 		}
-		err = w.someShards(ctx, file, f, first, last)
+		if err := w.someShards(ctx, file, f, first, last); err != nil {
+			return f.leave(err) // which names the file
+		}
 	}
-	if err = f.leave(err); err != nil {
+	if err := f.leave(nil); err != nil {
 		return fmt.Errorf("hash %q: %w", f.job.Name, err)
 	}
 	return nil
@@ -115,14 +138,36 @@ func (f *shardFile) left() int64 {
 
 // someShards computes the digests of the shards from first up to last in one pass.
 func (w *worker) someShards(ctx context.Context, file *os.File, f *shardFile, first, last int64) error {
-	h, err := f.plan.Algorithm.New()
+	r, err := f.run(file, first, last, w.slot(ahead).data[:])
 	if err != nil {
 		return err
 	}
+	for !r.over() {
+		if err := w.alone(ctx, r); err != nil {
+			_ = r.close(err) // err is what counts
+			return err
+		}
+	}
+	return r.close(nil)
+}
+
+// run returns the run that computes the digests of the shards from first up to last.
+func (f *shardFile) run(file *os.File, first, last int64, buffer []byte) (*run, error) {
+	at := first * f.plan.ShardSize
+	h, err := f.plan.Algorithm.New()
+	if f.plan.parts {
+		h = blake3.NewPart(at)
+	}
+	if err != nil {
+		return nil, err
+	}
 	out := &shardWriter{hash: h, size: f.plan.ShardSize, sums: f.sums[first:first:last]}
-	if err := w.stream(ctx, file, first*f.plan.ShardSize, f.end(last), []io.Writer{out}); err != nil {
+	r := &run{name: f.job.Name, out: out, stretch: stretch{file: file, at: at, stop: f.end(last), buffer: buffer}}
+	r.end = func(err error) error {
+		if err == nil {
+			out.finish() // into f.sums: the slice has the room
+		}
 		return err
 	}
-	out.finish() // into f.sums: the slice has the room
-	return nil
+	return r, nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"sync"
 	"unsafe"
 )
 
@@ -30,8 +31,10 @@ type stretch struct {
 	buffer   []byte
 	plain    bool // this file cannot be mapped
 
-	window []byte // whole pages of the file, mapped
-	left   []byte // of the window, not handed out
+	window *window // whole pages of the file, mapped
+	left   []byte  // of the window, not handed out
+	coming *window // the one after it, where a helper touches its pages
+	helper chan *window
 }
 
 // next returns the next bytes, at least one of those that are left and a chunk at most. They are good until the call after.
@@ -40,7 +43,7 @@ func (s *stretch) next(ctx context.Context) ([]byte, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	if len(s.left) == 0 && !s.plain && s.stop-s.at >= mapFrom {
+	if len(s.left) == 0 && !s.plain && (s.coming != nil || s.stop-s.at >= mapFrom) {
 		s.slide()
 	}
 	if n := min(chunk, len(s.left)); n > 0 {
@@ -57,34 +60,102 @@ func (s *stretch) next(ctx context.Context) ([]byte, error) {
 	return p, nil
 }
 
-// slide maps the part of the file that comes next, and has the system fetch the one after it meanwhile.
+// slide maps the part of the file that comes next, and has the one after it fetched meanwhile: by the helper, or as far as
+// the system does it by itself.
 func (s *stretch) slide() {
-	s.close()
+	s.window.unmap()
 	lead := s.at % int64(os.Getpagesize())
-	size := min(windowSize, s.stop-s.at+lead)
-	window, err := mapPages(s.file, s.at-lead, int(size))
-	if err != nil {
-		s.plain = true
+	s.window, s.coming = s.coming, nil
+	if s.window == nil {
+		pages, err := mapPages(s.file, s.at-lead, int(min(windowSize, s.stop-s.at+lead)))
+		if err != nil {
+			s.plain = true
+			return
+		}
+		s.window = &window{pages: pages}
+	}
+	s.left = s.window.pages[lead:]
+	ahead := s.at - lead + int64(len(s.window.pages))
+	n := min(windowSize, s.stop-ahead)
+	if n <= 0 {
 		return
 	}
-	s.window, s.left = window, window[lead:]
-	if ahead := s.at - lead + size; ahead < s.stop {
-		fetch(s.file, ahead, min(windowSize, s.stop-ahead))
+	fetch(s.file, ahead, n)
+	if s.helper == nil || n < mapFrom {
+		return
+	}
+	pages, err := mapPages(s.file, ahead, int(n))
+	if err != nil {
+		return
+	}
+	s.coming = &window{pages: pages}
+	select {
+	case s.helper <- s.coming:
+	default: // it is behind, and not waited for
 	}
 }
 
-// close unmaps what is mapped. The bytes that next returned last are gone.
-func (s *stretch) close() {
-	if s.window != nil {
-		unmapFile(s.window)
+// help has a core that is idle touch the pages of windows before they are used: for a core that is alone with a file, that
+// takes a twentieth of its time.
+func (s *stretch) help(w *worker) {
+	if s.helper != nil || s.plain || s.stop-s.at < windowSize+mapFrom || !w.takeCore() {
+		return
 	}
-	s.window, s.left = nil, nil
+	in := make(chan *window, 1)
+	s.helper = in
+	go func() {
+		for ahead := range in {
+			ahead.touch()
+		}
+		w.idle <- struct{}{}
+	}()
+}
+
+// close unmaps what is mapped and ends the help. The bytes that next returned last are gone.
+func (s *stretch) close() {
+	if s.helper != nil {
+		close(s.helper)
+		s.helper = nil
+	}
+	s.window.unmap()
+	s.coming.unmap()
+	s.window, s.coming, s.left = nil, nil, nil
+}
+
+// window is pages of a file that are mapped. The nil window has none.
+type window struct {
+	mu    sync.Mutex // of whoever touches or unmaps
+	pages []byte     // nil once they are unmapped
+}
+
+// touch has every page at hand, if they are still mapped.
+func (w *window) touch() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.pages != nil {
+		touch(w.pages)
+	}
+}
+
+func (w *window) unmap() {
+	if w == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.pages != nil {
+		unmapFile(w.pages)
+	}
+	w.pages = nil
 }
 
 // holds reports whether an address is in the window.
 func (s *stretch) holds(address uintptr) bool {
-	first := uintptr(unsafe.Pointer(unsafe.SliceData(s.window)))
-	return address >= first && address-first < uintptr(len(s.window))
+	if s.window == nil {
+		return false
+	}
+	first := uintptr(unsafe.Pointer(unsafe.SliceData(s.window.pages)))
+	return address >= first && address-first < uintptr(len(s.window.pages))
 }
 
 // why says why mapped bytes could not be read: the file is shorter than it was, or its disk fails.
@@ -97,7 +168,10 @@ func (s *stretch) why() error {
 		return err
 	}
 	// The last byte is there: look for one that is not.
-	from := s.at - int64(len(s.window)-len(s.left))
+	from := s.at
+	if s.window != nil {
+		from -= int64(len(s.window.pages) - len(s.left))
+	}
 	if _, err := io.Copy(io.Discard, io.NewSectionReader(s.file, max(from, 0), s.at-max(from, 0))); err != nil {
 		return err
 	}

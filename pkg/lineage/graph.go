@@ -81,6 +81,12 @@ func (b *Builder) Node(n Node) (ID, error) {
 	return id, nil
 }
 
+// Find returns n's number, and whether n was added.
+func (b *Builder) Find(n Node) (ID, bool) {
+	id, ok := b.ids[n]
+	return id, ok
+}
+
 // Add adds e and its nodes. The same edge again changes nothing in the Graph. An edge without a role, or of something from
 // itself, is kept: what was claimed is shown.
 func (b *Builder) Add(e Edge) error {

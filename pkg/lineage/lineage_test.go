@@ -101,8 +101,33 @@ func TestReachIsWhatRelaxingFinds(t *testing.T) {
 			if len(want) > 0 {
 				t.Fatalf("down %v: not found: %v", down, want)
 			}
+			for e := range r.Edges() {
+				if !slices.Contains(edges, e) {
+					t.Fatalf("down %v: edge %v", down, e)
+				}
+			}
+			reached := distances(edges, start, down)
+			n := 0
+			for e := range unique(edges) {
+				_, made := reached[e.Made]
+				_, from := reached[e.From]
+				if made && from {
+					n++
+				}
+			}
+			if got := len(slices.Collect(r.Edges())); got != n {
+				t.Fatalf("down %v: %d edges, want %d", down, got, n)
+			}
 		}
 	})
+}
+
+func unique(edges []Edge) map[Edge]bool {
+	out := map[Edge]bool{}
+	for _, e := range edges {
+		out[e] = true
+	}
+	return out
 }
 
 // TestGraphForgetsTheOrderOfItsEdges shuffles and repeats them.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 )
 
@@ -146,6 +147,28 @@ func (r *Reach) Path(i int) []Step {
 		i = int(v.via) - 1
 	}
 	return path
+}
+
+// Edges returns every edge among the start and what was found, by what was made, role and what it was made from.
+func (r *Reach) Edges() iter.Seq[Edge] {
+	return func(yield func(Edge) bool) {
+		among := make([]bool, len(r.g.nodes))
+		among[r.start] = true
+		for _, v := range r.found {
+			among[v.node] = true
+		}
+		for n, in := range among {
+			if !in {
+				continue
+			}
+			from, role := r.g.inputs.of(uint32(n))
+			for i, f := range from {
+				if among[f] && !yield(Edge{r.g.nodes[n], r.g.nodes[f], r.g.roles[role[i]]}) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Cycles returns the cycles that were met; see Graph.Cycles.

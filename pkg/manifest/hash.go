@@ -50,38 +50,39 @@ func (l *Listing) Hash(ctx context.Context, o HashOptions) (*Manifest, error) {
 	for i, e := range entries {
 		m.Files[i] = File{Name: e.Name, Size: e.Size}
 	}
-	if err := l.hash(ctx, m, entries, o); err != nil {
+	k := l.known(entries, o.Tee != nil)
+	if err := l.hash(ctx, m, k, entries, o); err != nil {
 		return nil, err
 	}
 	if err := l.recheck(ctx, entries, o.Workers); err != nil {
 		return nil, err
 	}
+	k.remember(m)
 	return m, nil
 }
 
 // hash fills in the digests of m.
-func (l *Listing) hash(ctx context.Context, m *Manifest, entries []Entry, o HashOptions) error {
+func (l *Listing) hash(ctx context.Context, m *Manifest, k *known, entries []Entry, o HashOptions) error {
 	plan := hashing.Plan{Algorithm: l.options.Algorithm, ShardSize: l.options.ShardSize, SHA256: !l.options.NoID}
-	jobs := make([]hashing.Job, len(entries))
 	blobs := make(map[int]hash.Hash) // of a Hugging Face cache, where the name is another digest than is made anyway
-	for i := range entries {
+	groups, where, packs := arrange(m, k, func(i int) hashing.Job {
 		e := &entries[i]
-		jobs[i] = l.job(e)
-		if len(e.blob()) == 40 || e.blob() != "" && l.options.NoID {
+		j := l.job(e)
+		if l.wantsBytes(e) {
 			blobs[i] = blobHash(e)
-			jobs[i].Tee = blobs[i]
+			j.Tee = blobs[i]
 		}
 		if o.Tee == nil {
-			continue
+			return j
 		}
-		if also := o.Tee(e.Name, e.Size); also != nil && jobs[i].Tee != nil {
-			jobs[i].Tee = io.MultiWriter(jobs[i].Tee, also)
+		if also := o.Tee(e.Name, e.Size); also != nil && j.Tee != nil {
+			j.Tee = io.MultiWriter(j.Tee, also)
 		} else if also != nil {
-			jobs[i].Tee = also
+			j.Tee = also
 		}
-	}
-	groups, where, packs := arrange(m, jobs)
-	hasher := hashing.Hasher{Plan: plan, Workers: o.Workers, Progress: progress(o.Progress, entries)}
+		return j
+	})
+	hasher := hashing.Hasher{Plan: plan, Workers: o.Workers, Progress: progress(o.Progress, entries, k)}
 	results, err := hasher.Files(ctx, groups)
 	if err != nil {
 		return l.cause(ctx, err, entries, o.Workers)
@@ -97,6 +98,12 @@ func (l *Listing) hash(ctx context.Context, m *Manifest, entries []Entry, o Hash
 				m.Files[i].SHA256 = r.SHA256
 			}
 			sums[i] = r.Sums
+		}
+	}
+	if k != nil {
+		m.Cached = len(k.sums)
+		for i, sum := range k.sums {
+			m.Files[i].SHA256, sums[i] = sum, [][]byte{sum[:]}
 		}
 	}
 	for _, p := range packs {
@@ -143,14 +150,18 @@ func (m *Manifest) addResources(i int, sums [][]byte) {
 	}
 }
 
-func progress(report func(done, total int64), entries []Entry) func(int64) {
+// progress counts bytes that are read; those of files that are known are there from the start.
+func progress(report func(done, total int64), entries []Entry, k *known) func(int64) {
 	if report == nil {
 		return nil
 	}
 	var total int64
-	for _, e := range entries {
-		total = addSize(total, e.Size)
-	}
 	var done atomic.Int64
+	for i, e := range entries {
+		total = addSize(total, e.Size)
+		if _, ok := k.file(i); ok {
+			done.Add(e.Size)
+		}
+	}
 	return func(n int64) { report(done.Add(n), total) }
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/hallmark-project/hallmark/pkg/hashing"
+	"github.com/hallmark-project/hallmark/pkg/hashing/cache"
 )
 
 // Options says what belongs to an artifact and how it is hashed. The zero Options is OMS's default: whole files by
@@ -29,6 +30,15 @@ type Options struct {
 	NoID          bool                    // do not compute whole-file SHA-256 where the method does not need it
 	Workers       int                     // 0: one per core
 	Progress      func(done, total int64) // bytes hashed, from several goroutines; nil: nobody
+
+	// Cache knows whole-file SHA-256 digests from before, and learns those that are made: files that are, by inode, size and
+	// times, what they were then are not read. It is of no use for other digests, with Tee, and on
+	// file systems that are not known to have times of this machine's clock.
+	// nil: every file is read.
+	Cache *cache.Cache
+
+	// Vouched is asked whether a file's digest from Cache may be used. It is called by one goroutine. nil: all may be.
+	Vouched func(name string, sum hashing.Sum) bool
 
 	// Tee returns who else gets a file's bytes in the pass that hashes them, in order and each once, or nil. It is asked
 	// about one file after the other before the first is read. The writer is used by one goroutine, which waits for it;
@@ -86,6 +96,7 @@ type Listing struct {
 	folders   []folder
 	links     bool // links were followed
 	weak      bool
+	far       bool // the file system's times may be another machine's
 }
 
 // RefusedError is an artifact that cannot be signed or named as it is.
@@ -118,6 +129,11 @@ func Build(ctx context.Context, path string, o Options) (*Manifest, error) {
 		return nil, err
 	}
 	defer l.Close()
+	return l.build(ctx, path, o)
+}
+
+// build is Build of what was listed.
+func (l *Listing) build(ctx context.Context, path string, o Options) (*Manifest, error) {
 	switch {
 	case len(l.Refused) > 0:
 		return nil, &RefusedError{Path: path, Refused: l.Refused}
@@ -293,7 +309,7 @@ func (l *Listing) openRoot(dir string) error {
 	if err != nil {
 		return fmt.Errorf("list artifact: %w", err)
 	}
-	l.root, l.weak = root, weakStat(dir)
+	l.root, l.weak, l.far = root, weakStat(dir), farStat(dir)
 	return nil
 }
 

@@ -59,6 +59,7 @@ type Manifest struct {
 	Serialization Serialization
 	Resources     []Resource // sorted by name in byte order, which is code-point order (OMS §5.2.1)
 	Uncovered     []string   // files that an exclusion leaves out, without the artifact's own evidence; sorted
+	Cached        int        // files that were not read: their digests are from Options.Cache
 	WeakStat      bool       // the file system has no stable inodes and times: only size and mtime were held against each other
 
 	packs []Layer // the tars of the small files, where the canonical manifest needs them

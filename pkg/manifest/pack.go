@@ -9,6 +9,7 @@ import (
 	"regexp"
 
 	"github.com/hallmark-project/hallmark/pkg/hashing"
+	"github.com/hallmark-project/hallmark/pkg/hashing/cache"
 )
 
 const (
@@ -64,27 +65,36 @@ func packHeader(f File) *tar.Header {
 type packing struct {
 	name    string
 	members []int
-	stream  *hashing.Stream
+	stream  *hashing.Stream // nil: it was known
+	made    cache.Pack      // what came of it
 }
 
-// arrange puts jobs into groups: one each, or where the manifest needs packs, a group for every pack, so that one pass
-// over the bytes makes the tar's digest too. where says which file each job of a group is.
-func arrange(m *Manifest, jobs []hashing.Job) (groups [][]hashing.Job, where [][]int, packs []*packing) {
-	packed := make([]bool, len(jobs))
+// arrange puts the jobs of m's files into groups: one each, or where the manifest needs packs, a group for every pack, so
+// that one pass over the bytes makes the tar's digest too. where says which file each job of a group is. job is called once
+// for each file that is to be read: not for those that k knows.
+func arrange(m *Manifest, k *known, job func(i int) hashing.Job) (groups [][]hashing.Job, where [][]int, packs []*packing) {
+	packed := make([]bool, len(m.Files))
 	if !m.NoID && needsPacks(m.Files) {
 		for n, members := range packGroups(m.Files) {
-			p := &packing{name: packLayerName(n), members: members, stream: hashing.NewStream()}
-			group := make([]hashing.Job, 0, len(members))
+			p := &packing{name: packLayerName(n), members: members}
+			packs = append(packs, p)
 			for _, i := range members {
 				packed[i] = true
-				group = append(group, p.job(jobs[i], &m.Files[i]))
 			}
-			groups, where, packs = append(groups, group), append(where, members), append(packs, p)
+			if k.pack(p, m.Files) {
+				continue
+			}
+			p.stream = hashing.NewStream()
+			group := make([]hashing.Job, 0, len(members))
+			for _, i := range members {
+				group = append(group, p.job(job(i), &m.Files[i]))
+			}
+			groups, where = append(groups, group), append(where, members)
 		}
 	}
-	for i, j := range jobs {
-		if !packed[i] {
-			groups, where = append(groups, []hashing.Job{j}), append(where, []int{i})
+	for i := range m.Files {
+		if _, ok := k.file(i); !ok && !packed[i] {
+			groups, where = append(groups, []hashing.Job{job(i)}), append(where, []int{i})
 		}
 	}
 	return groups, where, packs
@@ -119,9 +129,12 @@ func (p *packing) pad() {
 
 // finish ends the tar, and is the layer that it makes.
 func (p *packing) finish(files []File) Layer {
-	p.pad()
-	p.stream.Write(make([]byte, tarEnd))
-	l := Layer{MediaType: PackMediaType, Digest: p.stream.Sum(), Size: p.stream.Size(), Name: p.name, Pack: true,
+	if p.stream != nil {
+		p.pad()
+		p.stream.Write(make([]byte, tarEnd))
+		p.made = cache.Pack{Digest: p.stream.Sum(), Size: p.stream.Size()}
+	}
+	l := Layer{MediaType: PackMediaType, Digest: p.made.Digest, Size: p.made.Size, Name: p.name, Pack: true,
 		Files: make([]File, len(p.members))}
 	for n, i := range p.members {
 		l.Files[n] = files[i]

@@ -44,6 +44,22 @@ func weakMagic(magic uint32) bool {
 	return false
 }
 
+// farStat reports whether the file system at path is none of those that are known to take their times from this machine's
+// clock: whether a file was left alone for a while cannot be told there.
+func farStat(path string) bool {
+	const zfs, bcachefs = 0x2fc12fc1, 0xca451a4e
+	var st unix.Statfs_t
+	if unix.Statfs(path, &st) != nil {
+		return true
+	}
+	switch uint32(st.Type) {
+	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.F2FS_SUPER_MAGIC, unix.TMPFS_MAGIC,
+		unix.OVERLAYFS_SUPER_MAGIC, zfs, bcachefs:
+		return false
+	}
+	return true
+}
+
 // Flags for opening what was seen to be a file or folder. O_NONBLOCK keeps a pipe that was put in its place from
 // blocking for ever. Links are not os.Root's to refuse (it follows them inside the root whatever the flags), so every
 // handle is held against the listing's stamp.

@@ -2,12 +2,18 @@ package policy
 
 import (
 	"crypto/sha256"
+	_ "embed"
 	"encoding/hex"
 	"fmt"
 )
 
 // MaxFile is the cap on a policy file, in bytes.
 const MaxFile = 1 << 20
+
+// FileSchema is the JSON Schema of a policy file, for editors. What it lets through, Load may still refuse.
+//
+//go:embed policy.schema.json
+var FileSchema []byte
 
 // LoadOptions says how a policy file is read. The zero value reads no other file, and takes any word for a kind, a role, a
 // build type, an activity and a claim.
@@ -75,4 +81,17 @@ func Load(raw []byte, o LoadOptions) (*Document, error) {
 		return nil, r.err
 	}
 	return r.doc, nil
+}
+
+// NeedsSigstore reports whether somebody of d can be known only by a Sigstore trusted root: who signs keyless, or with a
+// key that has a window.
+func (d *Document) NeedsSigstore() bool {
+	for _, p := range d.Identities {
+		for _, id := range p {
+			if id.Issuer != "" || !id.Window.IsZero() {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -106,6 +106,106 @@ func TestLoadReadsSteps(t *testing.T) {
 	}
 }
 
+func TestLoadReadsEveryKey(t *testing.T) {
+	d, err := Load([]byte(testdata(t, "every-key.yaml")), words)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Version != 1<<64-1 || !d.Expires.Equal(time.Date(2027, 3, 1, 11, 0, 0, 0, time.UTC)) {
+		t.Errorf("version %d, expires %v", d.Version, d.Expires)
+	}
+	trainer := d.Identities["trainer"]
+	if len(trainer) != 2 || !trainer[0].Pattern.Match("https://github.com/acme/train/.github/workflows/t.yml@refs/heads/main") ||
+		trainer[0].Pattern.Match("https://github.com/acme/train/.github/workflows/t.yml@refs/heads/main2") || len(trainer[0].Claims) != 2 {
+		t.Errorf("trainer %+v", trainer)
+	}
+	day := func(month time.Month, day int) time.Time { return time.Date(2026, month, day, 0, 0, 0, 0, time.UTC) }
+	if want := (trust.Window{ValidFrom: day(1, 1), ValidUntil: day(13, 1).Add(-1), RevokedAt: day(11, 1)}); trainer[1].Window != want {
+		t.Errorf("window %v, not %v", trainer[1].Window, want)
+	}
+	if d.Builders[0].Level != 3 || d.Builders[1].Level != 0 || d.Lists.MaxAge != 0 {
+		t.Errorf("%+v %+v", d.Builders, d.Lists)
+	}
+	if want := []Source{{"registry.example/acme/", true}, {"mirror.example:5000/", false}}; !slices.Equal(d.Sources, want) {
+		t.Errorf("sources %v", d.Sources)
+	}
+	if d.Targets["model"] != "release" || d.Targets["adapter"] != "lora" || len(d.Targets) != 2 {
+		t.Errorf("targets %v", d.Targets)
+	}
+	s := d.Steps["release"]
+	if s.Signature.Distinct != 2 || !slices.Equal(s.Uncovered, []string{"README.md", "docs/card.md"}) {
+		t.Errorf("%+v", s.Signature)
+	}
+	if p := s.Provenance; p.Level != 2 || p.Rule == nil || p.MaxAge != 365*24*time.Hour {
+		t.Errorf("provenance %+v", p)
+	}
+	train, source := s.Inputs["dataset.train"], s.Inputs["source"]
+	if train.Min != 0 || train.Max != 3 || len(source.URIs) != 1 || len(source.Patterns) != 1 || len(source.Pinned) != 1 || !source.AllowDirty {
+		t.Errorf("inputs %+v %+v", train, source)
+	}
+	if q := s.Evidence[0]; q.Subtype != "attack" || !q.Latest || q.MaxAge != 30*24*time.Hour {
+		t.Errorf("attacks %+v", q)
+	}
+	if q := s.Evidence[1]; !q.OwnWork || q.Distinct != 2 {
+		t.Errorf("fit %+v", q)
+	}
+	if r := s.Release; r.Channel != "prod" || r.Rollback.Distinct != 2 || d.Steps["released"].Release.Rollback.Distinct != 1 {
+		t.Errorf("release %+v", r)
+	}
+	if a := d.Steps["lora"].AnyOf; len(a) != 1 || a[0].Step != "released" {
+		t.Errorf("lora %+v", a)
+	}
+	in, vsa := d.Steps["data"].AnyOf[0].Ingested, d.Steps["data"].AnyOf[1].VSA
+	if len(in.Upstreams) != 1 || in.MaxAge != 90*24*time.Hour || len(vsa.Resources) != 1 || len(vsa.Policies) != 1 || vsa.MaxAge != 90*time.Minute {
+		t.Errorf("data %+v %+v", in, vsa)
+	}
+	if w := d.Waivers[0]; w.Finding != EvidenceMissing || !w.Until.Equal(day(12, 1)) {
+		t.Errorf("waiver %+v", w)
+	}
+}
+
+func TestLoadWithoutWordsTakesAnyButReadsNoFile(t *testing.T) {
+	const raw = "apiVersion: hallmark/v1\nkind: Policy\nname: p\nversion: 1\nidentities: {ci: {issuer: https://acme.example, subject: ci, claims: {branch: main}}}\n" +
+		"target: {thing: s}\nsteps: {s: {kind: thing, signature: [ci]}}\n"
+	if _, err := Load([]byte(raw), LoadOptions{}); err != nil {
+		t.Error(err)
+	}
+	_, err := Load([]byte(strings.Replace(raw, "issuer: https://acme.example, subject: ci, claims: {branch: main}", "key: ci.pub", 1)), LoadOptions{})
+	if err == nil || !strings.Contains(err.Error(), `read policy file:5:24: "ci.pub": no file is read beside this policy`) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestLoadTakesKeysInThePolicyItself(t *testing.T) {
+	indent := func(name string) string {
+		return strings.ReplaceAll("\n"+strings.TrimSpace(testdata(t, "keys/"+name)), "\n", "\n        ")
+	}
+	raw := edited(t, "lead-1: {key: keys/lead1.pub}", "lead-1:\n      key: |"+indent("lead1.pub"))
+	raw = strings.Replace(raw, `red-team: {ca: keys/ca.pem, subject: "spiffe://acme/red-team"}      # a CA alone is never enough`, "red-team:\n      subject: spiffe://acme/red-team\n      ca: |"+indent("ca.pem"), 1)
+	read := map[string]bool{}
+	o := words
+	o.Read = func(name string) ([]byte, error) { read[name] = true; return words.Read(name) }
+	d, err := Load([]byte(raw), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	beside, err := Load([]byte(testdata(t, "prod-llm.yaml")), words)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if read["keys/lead1.pub"] || read["keys/ca.pem"] || !read["keys/lead2.pub"] {
+		t.Errorf("read %v", read)
+	}
+	for _, name := range []string{"lead-1", "red-team"} {
+		if got, want := d.Identities[name][0], beside.Identities[name][0]; got.Key != want.Key || got.CA != want.CA {
+			t.Errorf("%s is %+v, not %+v", name, got, want)
+		}
+	}
+	if _, err := Load([]byte(strings.Replace(raw, "-----END PUBLIC", "-----END", 1)), words); !errors.Is(err, trust.ErrKey) {
+		t.Errorf("broken: %v", err)
+	}
+}
+
 func TestLoadErrorUnwraps(t *testing.T) {
 	o := words
 	o.Read = func(string) ([]byte, error) { return nil, fs.ErrPermission }

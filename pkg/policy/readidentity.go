@@ -40,15 +40,14 @@ func (r *reader) identities(n *yaml.Node) {
 // identity reads one form of a principal. A file of several authorities makes several.
 func (r *reader) identity(n *yaml.Node, name string) {
 	id := trust.Identity{Name: name}
-	var key, ca string
-	var keyAt, caAt *yaml.Node
+	var key, ca *yaml.Node
 	what := "identity " + name
 	r.fields(n, what,
-		field{"key", false, func(n *yaml.Node) { key, keyAt = r.text(n, "key"), n }},
+		field{"key", false, func(n *yaml.Node) { key = n }},
 		field{"validFrom", false, func(n *yaml.Node) { id.Window.ValidFrom = r.began(n, "validFrom") }},
 		field{"validUntil", false, func(n *yaml.Node) { id.Window.ValidUntil = r.ended(n, "validUntil") }},
 		field{"revokedAt", false, func(n *yaml.Node) { id.Window.RevokedAt = r.began(n, "revokedAt") }},
-		field{"ca", false, func(n *yaml.Node) { ca, caAt = r.text(n, "ca"), n }},
+		field{"ca", false, func(n *yaml.Node) { ca = n }},
 		field{"issuer", false, func(n *yaml.Node) { id.Issuer = r.text(n, "issuer") }},
 		field{"subject", false, func(n *yaml.Node) { id.Subject = r.text(n, "subject") }},
 		field{"subjectPattern", false, func(n *yaml.Node) { id.Pattern = r.pattern(n, "subjectPattern") }},
@@ -58,7 +57,7 @@ func (r *reader) identity(n *yaml.Node, name string) {
 		return
 	}
 	forms := 0
-	for _, given := range []bool{key != "", ca != "", id.Issuer != ""} {
+	for _, given := range []bool{key != nil, ca != nil, id.Issuer != ""} {
 		if given {
 			forms++
 		}
@@ -67,28 +66,28 @@ func (r *reader) identity(n *yaml.Node, name string) {
 	switch {
 	case forms != 1:
 		r.fail(n, "several forms of one principal are a list: [{key: …}, {issuer: …}]", "%s has to be exactly one of key, ca and issuer", what)
-	case ca != "" && !named:
+	case ca != nil && !named:
 		r.fail(n, "add subject", "%s is a CA alone, and a CA alone is never enough: it vouches for everybody that it ever will", what)
 	case id.Issuer != "" && !named:
 		r.fail(n, "add subject", "%s is an issuer alone, which vouches for everybody", what)
-	case ca != "":
-		r.authorities(caAt, id, ca)
-	case key != "":
-		r.key(keyAt, id, key)
+	case ca != nil:
+		r.authorities(ca, id)
+	case key != nil:
+		r.key(key, id)
 	default:
 		r.add(n, id)
 	}
 }
 
-// key adds the public key in a file.
-func (r *reader) key(n *yaml.Node, id trust.Identity, file string) {
-	data := r.file(n, file)
+// key adds a public key.
+func (r *reader) key(n *yaml.Node, id trust.Identity) {
+	data, what := r.pem(n, "key")
 	if r.err != nil {
 		return
 	}
 	k, err := trust.LoadKey(data)
 	if err != nil {
-		r.fail(n, "", "key %s", quote(file))
+		r.fail(n, "", "%s", what)
 		r.err.Err = err
 		return
 	}
@@ -99,15 +98,15 @@ func (r *reader) key(n *yaml.Node, id trust.Identity, file string) {
 	r.add(n, id)
 }
 
-// authorities adds every authority in a file.
-func (r *reader) authorities(n *yaml.Node, id trust.Identity, file string) {
-	data := r.file(n, file)
+// authorities adds every certificate authority of several.
+func (r *reader) authorities(n *yaml.Node, id trust.Identity) {
+	data, what := r.pem(n, "ca")
 	if r.err != nil {
 		return
 	}
 	all, err := trust.LoadAuthorities(data)
 	if err != nil {
-		r.fail(n, "", "ca %s", quote(file))
+		r.fail(n, "", "%s", what)
 		r.err.Err = err
 		return
 	}
@@ -120,6 +119,21 @@ func (r *reader) authorities(n *yaml.Node, id trust.Identity, file string) {
 	}
 }
 
+// pem reads PEM that stands in the policy itself or in a file beside it, and returns what to call it.
+func (r *reader) pem(n *yaml.Node, what string) (data []byte, called string) {
+	if n.Kind == yaml.ScalarNode && strings.HasPrefix(n.Value, "-----BEGIN ") {
+		if len(n.Value) > maxPEM {
+			r.fail(n, "", "%s has %d bytes, at most %d are read", what, len(n.Value), maxPEM)
+		}
+		return []byte(n.Value), what
+	}
+	name := r.text(n, what)
+	if r.err != nil {
+		return nil, ""
+	}
+	return r.file(n, name), what + " " + quote(name)
+}
+
 // file reads a file that lies at or below the policy's own folder.
 func (r *reader) file(n *yaml.Node, name string) []byte {
 	switch {
@@ -127,7 +141,7 @@ func (r *reader) file(n *yaml.Node, name string) []byte {
 		r.fail(n, "keys/NAME.pub, below the policy file's folder", "%s is no file beside the policy", quote(name))
 		return nil
 	case r.o.Read == nil:
-		r.fail(n, "", "%s: nothing can be read beside this policy", quote(name))
+		r.fail(n, "write the PEM itself in its place: key: |", "%s: no file is read beside this policy", quote(name))
 		return nil
 	}
 	data, err := r.o.Read(name)

@@ -1,8 +1,10 @@
 package policy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"slices"
 	"strconv"
@@ -19,9 +21,10 @@ import (
 const (
 	maxYAMLDepth = 32
 	maxYAMLNodes = 50_000
-	maxText      = 2 << 10 // bytes of one text
-	maxItems     = 500     // of one list or mapping
-	maxName      = 100     // bytes of a name
+	maxText      = 4 << 10 // bytes of one text
+	maxPEM       = 32 << 10
+	maxItems     = 500 // of one list or mapping
+	maxName      = 100 // bytes of a name
 )
 
 // reader reads a policy file node by node and stops at the first that does not hold: after a failure its methods return
@@ -62,24 +65,39 @@ func (r *reader) parse(raw []byte) *yaml.Node {
 	if r.err != nil {
 		return nil
 	}
-	var doc yaml.Node
 	limits := loaderlimits.New(loaderlimits.DepthValue(maxYAMLDepth), loaderlimits.AliasValue(1))
-	if err := yaml.Load(raw, &doc, yaml.WithV4Defaults(), yaml.WithPlugin(limits)); err != nil {
-		at := &yaml.Node{}
-		message := err.Error()
-		var where *yaml.LoadError
-		if errors.As(err, &where) {
-			at.Line, at.Column, message = where.Mark.Line, where.Mark.Column, where.Message
-		}
-		r.fail(at, "a policy is exactly one YAML document", "not YAML: %s", clip(message))
+	loader, err := yaml.NewLoader(bytes.NewReader(raw), yaml.WithV4Defaults(), yaml.WithPlugin(limits))
+	var doc, next yaml.Node
+	if err == nil {
+		err = loader.Load(&doc)
+	}
+	if err != nil {
+		r.notYAML(err)
 		return nil
 	}
+	if err := loader.Load(&next); err == nil {
+		r.fail(&next, "a policy is one document, in one file", "a second document")
+	} else if !errors.Is(err, io.EOF) {
+		r.notYAML(err)
+	}
 	r.plain(&doc)
-	if doc.Kind != yaml.DocumentNode || len(doc.Content) != 1 {
-		r.fail(&doc, "", "a policy is exactly one YAML document")
+	if r.err != nil || len(doc.Content) != 1 {
+		r.fail(&doc, "", "no document")
 		return nil
 	}
 	return doc.Content[0]
+}
+
+func (r *reader) notYAML(err error) {
+	at, message := &yaml.Node{}, err.Error()
+	var where *yaml.LoadError
+	switch {
+	case errors.Is(err, io.EOF):
+		message = "no document"
+	case errors.As(err, &where):
+		at.Line, at.Column, message = where.Mark.Line, where.Mark.Column, where.Message
+	}
+	r.fail(at, "", "not YAML: %s", clip(message))
 }
 
 // plain refuses what lets a YAML file mean something else than it shows: anchors, aliases and tags.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"testing"
@@ -41,16 +42,29 @@ func TestSignBlobSignsTheBytes(t *testing.T) {
 
 func TestSignBlobRefuses(t *testing.T) {
 	w := newWorld(t)
-	by := w.signer(w.options(2)).(BlobSigner)
-	if _, err := by.SignBlob(t.Context(), nil); err == nil {
-		t.Error("nothing was signed")
+	for _, by := range []Signer{w.signer(w.options(2)), w.keySigner(ECDSAP256), w.witnessed(w.keySigner(ECDSAP256), w.witnesses(2))} {
+		if _, err := by.(BlobSigner).SignBlob(t.Context(), nil); !errors.Is(err, errNoBlob) {
+			t.Errorf("%T signed nothing: %v", by, err)
+		}
+		ended, end := context.WithCancel(t.Context())
+		end()
+		if _, err := by.(BlobSigner).SignBlob(ended, []byte("a file")); !errors.Is(err, context.Canceled) {
+			t.Errorf("%T, ended context: %v", by, err)
+		}
 	}
-	ended, end := context.WithCancel(t.Context())
-	end()
-	if _, err := by.SignBlob(ended, []byte("a file")); !errors.Is(err, context.Canceled) {
-		t.Errorf("ended context: %v", err)
+	for _, a := range []Algorithm{ECDSAP384, ECDSAP521, Ed25519} {
+		_, err := w.keySigner(a).(BlobSigner).SignBlob(t.Context(), []byte("a file"))
+		refused(t, err, "the key does not sign by SHA-256")
 	}
-	if w.asked("fulcio") != 0 {
-		t.Error("a certificate was asked for in vain")
+	ca := issue(t, nil, newKeyPair(t, ECDSAP256), authority("ca"))
+	leaf := issue(t, ca, newKeyPair(t, ECDSAP256), leafFor("ann"))
+	by, err := NewCertificate(leaf.key, leaf.cert, []*x509.Certificate{ca.cert})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = by.(BlobSigner).SignBlob(t.Context(), []byte("a file"))
+	refused(t, err, "a bundle with a certificate chain is for statements")
+	if w.asked("fulcio")+w.asked("tsa")+w.asked("rekor2") != 0 {
+		t.Error("a server was asked in vain")
 	}
 }

@@ -25,7 +25,21 @@ const bundleMediaType = "application/vnd.dev.sigstore.bundle.v0.3+json"
 type bundle struct {
 	MediaType string   `json:"mediaType"`
 	Material  material `json:"verificationMaterial"`
-	Envelope  envelope `json:"dsseEnvelope"`
+	content
+}
+
+// content is what was signed, with its signature. Exactly one of the two is set.
+type content struct {
+	Message  *message  `json:"messageSignature,omitzero"`
+	Envelope *envelope `json:"dsseEnvelope,omitzero"`
+}
+
+// signature is that of c.
+func (c content) signature() []byte {
+	if c.Message != nil {
+		return c.Message.Signature
+	}
+	return c.Envelope.Signatures[0].Sig
 }
 
 // material says how to verify. Exactly one of PublicKey and Chain is set.
@@ -67,6 +81,17 @@ type signature struct {
 	KeyID string `json:"keyid"` // empty: the key is named in the material (OMS §4.1)
 }
 
+// message is a signature on a file's bytes.
+type message struct {
+	Digest    messageDigest `json:"messageDigest"`
+	Signature []byte        `json:"signature"`
+}
+
+type messageDigest struct {
+	Algorithm string `json:"algorithm"`
+	Digest    []byte `json:"digest"`
+}
+
 // checkPayload refuses to sign nothing.
 func checkPayload(payloadType string, payload []byte) error {
 	switch {
@@ -89,7 +114,11 @@ func signDSSE(ctx context.Context, key crypto.Signer, payloadType string, payloa
 	if err := checkPayload(payloadType, payload); err != nil {
 		return nil, err
 	}
-	message := dsse.PAE(payloadType, payload)
+	return signMessage(ctx, key, dsse.PAE(payloadType, payload))
+}
+
+// signMessage signs message by the hash that goes with the key.
+func signMessage(ctx context.Context, key crypto.Signer, message []byte) ([]byte, error) {
 	hash := trust.SignatureHash(key.Public())
 	if hash != 0 {
 		h := hash.New()
@@ -115,8 +144,11 @@ func signDSSE(ctx context.Context, key crypto.Signer, payloadType string, payloa
 
 // encodeBundle writes the bundle into a buffer that need not grow: a payload can list a hundred thousand files, and a
 // buffer that does would hold it several times over. The encoder wants a quarter of the buffer to be free at all times.
-func encodeBundle(m material, payloadType string, payload, sig []byte) ([]byte, error) {
-	size := base64.StdEncoding.EncodedLen(len(payload)) + base64.StdEncoding.EncodedLen(len(sig)) + len(payloadType)
+func encodeBundle(m material, c content) ([]byte, error) {
+	size := base64.StdEncoding.EncodedLen(len(c.signature()))
+	if c.Envelope != nil {
+		size += base64.StdEncoding.EncodedLen(len(c.Envelope.Payload)) + len(c.Envelope.PayloadType)
+	}
 	if m.Chain != nil {
 		for _, c := range m.Chain.Certificates {
 			size += base64.StdEncoding.EncodedLen(len(c.RawBytes)) + len(`{"rawBytes":""},`)
@@ -131,8 +163,7 @@ func encodeBundle(m material, payloadType string, payload, sig []byte) ([]byte, 
 		}
 	}
 	buf := bytes.NewBuffer(make([]byte, 0, size+size/3+4096))
-	b := bundle{bundleMediaType, m, envelope{payload, payloadType, []signature{{Sig: sig}}}}
-	if err := json.MarshalWrite(buf, b); err != nil {
+	if err := json.MarshalWrite(buf, bundle{bundleMediaType, m, c}); err != nil {
 		return nil, fmt.Errorf("encode bundle: %w", err)
 	}
 	return buf.Bytes(), nil

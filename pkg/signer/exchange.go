@@ -190,10 +190,17 @@ func (n *network) once(ctx context.Context, req *http.Request, body []byte, acce
 func isPassing(err error) bool {
 	var status *statusError
 	if errors.As(err, &status) {
-		return status.status >= 500 || status.status == http.StatusTooManyRequests
+		return status.status >= 500 || slices.Contains(passing, status.status)
 	}
 	return !errors.Is(err, errTooLong)
 }
+
+// clientClosed is what a gateway answers to a client that it takes to be gone. Whoever reads it is not: Rekor v2 answers so
+// when another's request, which it served together with this one, was broken off.
+const clientClosed = 499
+
+// passing are the statuses below 500 that say nothing against the request.
+var passing = []int{http.StatusRequestTimeout, http.StatusTooManyRequests, clientClosed}
 
 // excerpt is the beginning of an answer, for people. What is cut off is cut off after redaction: half a secret could
 // no longer be told from other text.

@@ -162,6 +162,22 @@ func TestKeylessTriesAgainWhenAServerFails(t *testing.T) {
 	}
 }
 
+// TestKeylessTriesAgainWhatSaysNothingAgainstTheRequest tells statuses below 500 apart: some are about the moment alone.
+func TestKeylessTriesAgainWhatSaysNothingAgainstTheRequest(t *testing.T) {
+	for status, again := range map[int]bool{400: false, 401: false, 404: false, 408: true, 429: true, 499: true} {
+		for i, server := range servers {
+			w := newWorld(t)
+			w.next(server.part, answer(status, "not now"))
+			raw, err := w.signer(w.options(server.rekor)).Sign(t.Context(), inToto, []byte(statement))
+			if !again {
+				failed(t, w, i, err, "not now")
+			} else if err != nil || opens(t, w, raw) != nil || w.asked(server.part) < 2 {
+				t.Errorf("%s, %d: %v after %d requests", server.part, status, err, w.asked(server.part))
+			}
+		}
+	}
+}
+
 func TestKeylessStepTimesOut(t *testing.T) {
 	for i, server := range servers {
 		w := newWorld(t)

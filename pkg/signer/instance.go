@@ -17,6 +17,7 @@ var publicSigstore = []string{"sigstore.dev", "sigstage.dev"}
 type Instance struct {
 	Issuer     string   // URL of the OIDC issuer where people log in; "" where the config names none
 	PublicLogs []string // hosts of those logs in use that anybody can read; none for a private instance
+	Servers    []string // URLs in use, in the order in which a signer asks: certificate authority, timestamp authorities, logs
 }
 
 // ReadInstance reads a signing_config.json, v0.2, for use at the time now. It errs as NewKeyless does.
@@ -31,7 +32,10 @@ func ReadInstance(config []byte, now time.Time) (Instance, error) {
 	if err != nil {
 		return Instance{}, err
 	}
-	var i Instance
+	i := Instance{Servers: append([]string{servers.authority}, servers.timestamps...)}
+	for _, l := range servers.logs {
+		i.Servers = append(i.Servers, l.URL)
+	}
 	// A public certificate authority logs every certificate, name and all, whatever log the signature goes to.
 	for _, server := range append([]root.Service{{URL: servers.authority}}, servers.logs...) {
 		host, public, err := publicHost(server.URL)

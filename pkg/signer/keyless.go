@@ -83,15 +83,26 @@ func (k *keyless) Roots() trust.Roots {
 	return trust.Roots{Sigstore: k.options.TrustedRoot, Now: k.options.Now}
 }
 
+// Identify gets the certificate for the signatures that follow, where there is none that is still good: several that are
+// then made at the same time have it between them, and a token that is refused was sent once.
+func (k *keyless) Identify(ctx context.Context) error {
+	servers, err := selectServices(k.config, k.options.Now())
+	if err == nil {
+		_, err = k.identity(ctx, servers.authority)
+	}
+	if err != nil {
+		return fmt.Errorf("sign keyless: %w", err)
+	}
+	return nil
+}
+
 // Sign implements Signer.
 func (k *keyless) Sign(ctx context.Context, payloadType string, payload []byte) ([]byte, error) {
 	if err := checkPayload(payloadType, payload); err != nil {
 		return nil, fmt.Errorf("sign payload: %w", err)
 	}
 	return k.sign(ctx, dsse.PAE(payloadType, payload), func(b *protobundle.Bundle, sig, _ []byte) {
-		b.Content = &protobundle.Bundle_DsseEnvelope{DsseEnvelope: &protodsse.Envelope{
-			Payload: payload, PayloadType: payloadType, Signatures: []*protodsse.Signature{{Sig: sig}},
-		}}
+		b.Content = &protobundle.Bundle_DsseEnvelope{DsseEnvelope: protoEnvelope(payloadType, payload, sig)}
 	})
 }
 
@@ -154,6 +165,11 @@ func (k *keyless) signAs(ctx context.Context, id *identity, servers services, me
 		return nil, fmt.Errorf("encode bundle: %w", err)
 	}
 	return raw, nil
+}
+
+// protoEnvelope is a signature in DSSE as sigstore-go has it.
+func protoEnvelope(payloadType string, payload, sig []byte) *protodsse.Envelope {
+	return &protodsse.Envelope{Payload: payload, PayloadType: payloadType, Signatures: []*protodsse.Signature{{Sig: sig}}}
 }
 
 // encoding writes zeros and empty lists out: sigstore-python takes no bundle without them, and the first entry of a log

@@ -225,26 +225,28 @@ func TestKeylessRefusesUnusableCertificates(t *testing.T) {
 }
 
 func TestKeylessRefusesBundlesThatWouldNotOpen(t *testing.T) {
-	// A timestamp outside the certificate's validity: the clock goes on for an hour between the two.
-	w := newWorld(t)
-	s := w.signer(w.options(2))
-	w.next("tsa", func(rw http.ResponseWriter, r *http.Request) {
-		w.pass(time.Hour)
-		w.serveTSA(rw, r)
-		w.pass(-time.Hour)
-	})
-	_, err := s.Sign(t.Context(), inToto, []byte(statement))
-	failed(t, w, 1, err, "not valid at its time")
-	if w.asked("rekor2") != 0 {
-		t.Error("a signature was logged that nobody could verify")
-	}
-	// The certificate was dropped, and the next signature is good.
-	if err := opens(t, w, mustSign(t, s, statement)); err != nil || w.asked("fulcio") != 2 {
-		t.Errorf("after that: %v, %d certificates", err, w.asked("fulcio"))
+	// A timestamp outside the certificate's validity: the authority's clock is an hour off from the certificate's.
+	for _, off := range []time.Duration{time.Hour, -time.Hour} {
+		w := newWorld(t)
+		s := w.signer(w.options(2))
+		w.next("tsa", func(rw http.ResponseWriter, r *http.Request) {
+			w.pass(off)
+			w.serveTSA(rw, r)
+			w.pass(-off)
+		})
+		_, err := s.Sign(t.Context(), inToto, []byte(statement))
+		failed(t, w, 1, err, "not valid at its time")
+		if w.asked("rekor2") != 0 {
+			t.Error("a signature was logged that nobody could verify")
+		}
+		// The certificate was dropped, and the next signature is good.
+		if err := opens(t, w, mustSign(t, s, statement)); err != nil || w.asked("fulcio") != 2 {
+			t.Errorf("after that: %v, %d certificates", err, w.asked("fulcio"))
+		}
 	}
 
 	// Answers of another Sigstore, each well-formed.
-	other := newWorld(t)
+	w, other := newWorld(t), newWorld(t)
 	for part, c := range map[int]struct {
 		other http.HandlerFunc
 		says  string

@@ -92,23 +92,23 @@ func NewCertificate(key crypto.Signer, leaf *x509.Certificate, chain []*x509.Cer
 
 // Sign implements Signer. Signing with a key in memory cannot be interrupted: ctx is asked once, before.
 func (l *local) Sign(ctx context.Context, payloadType string, payload []byte) ([]byte, error) {
-	sig, err := l.sign(ctx, payloadType, payload)
+	c, err := l.sign(ctx, payloadType, payload)
 	if err != nil {
 		return nil, err
 	}
-	return encodeBundle(l.material, payloadType, payload, sig)
+	return encodeBundle(l.material, c)
 }
 
-// sign makes the signature alone.
-func (l *local) sign(ctx context.Context, payloadType string, payload []byte) ([]byte, error) {
+// sign signs without making a bundle of it.
+func (l *local) sign(ctx context.Context, payloadType string, payload []byte) (content, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("sign payload: %w", err)
+		return content{}, fmt.Errorf("sign payload: %w", err)
 	}
 	sig, err := signDSSE(ctx, l.key, payloadType, payload)
 	if err != nil {
-		return nil, fmt.Errorf("sign payload: %w", err)
+		return content{}, fmt.Errorf("sign payload: %w", err)
 	}
-	return sig, nil
+	return content{Envelope: &envelope{payload, payloadType, []signature{{Sig: sig}}}}, nil
 }
 
 // Roots implements Signer.

@@ -13,9 +13,7 @@ import (
 
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
-	protodsse "github.com/sigstore/protobuf-specs/gen/pb-go/dsse"
 	"github.com/sigstore/sigstore-go/pkg/root"
-	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/hallmark-project/hallmark/pkg/trust"
 )
@@ -149,13 +147,18 @@ func (w *witnessed) Stamp(ctx context.Context, message []byte) ([]byte, error) {
 
 // Sign implements Signer.
 func (w *witnessed) Sign(ctx context.Context, payloadType string, payload []byte) ([]byte, error) {
+	return w.witness(ctx, func(ctx context.Context) (content, error) { return w.sign(ctx, payloadType, payload) })
+}
+
+// witness has others see what sign makes, and returns the bundle.
+func (w *witnessed) witness(ctx context.Context, sign func(context.Context) (content, error)) ([]byte, error) {
 	servers, err := w.servers()
 	if err != nil {
 		return nil, fmt.Errorf("sign payload: %w", err)
 	}
-	raw, err := w.signOnce(ctx, servers, payloadType, payload)
+	raw, err := w.witnessOnce(ctx, servers, sign)
 	if isConflict(err) { // as with keyless signing: a new signature is a new entry
-		if raw, err = w.signOnce(ctx, servers, payloadType, payload); isConflict(err) {
+		if raw, err = w.witnessOnce(ctx, servers, sign); isConflict(err) {
 			err = fmt.Errorf("%w (a key of this kind signs the same payload alike each time: an ECDSA key does not)", err)
 		}
 	}
@@ -165,16 +168,16 @@ func (w *witnessed) Sign(ctx context.Context, payloadType string, payload []byte
 	return raw, nil
 }
 
-// signOnce makes one bundle: signature, timestamps, log entries, in this order, since the timestamps are on the signature
-// and a public log should hold nothing that was not finished.
-func (w *witnessed) signOnce(ctx context.Context, servers services, payloadType string, payload []byte) ([]byte, error) {
-	sig, err := w.sign(ctx, payloadType, payload)
+// witnessOnce makes one bundle: signature, timestamps, log entries, in this order, since the timestamps are on the
+// signature and a public log should hold nothing that was not finished.
+func (w *witnessed) witnessOnce(ctx context.Context, servers services, sign func(context.Context) (content, error)) ([]byte, error) {
+	c, err := sign(ctx)
 	if err != nil {
 		return nil, err
 	}
 	m := w.material
 	for _, server := range servers.timestamps {
-		answer, err := w.timestamp(ctx, server, sig, w.options.TrustedRoot)
+		answer, err := w.timestamp(ctx, server, c.signature(), w.options.TrustedRoot)
 		if err != nil {
 			return nil, err
 		}
@@ -184,23 +187,25 @@ func (w *witnessed) signOnce(ctx context.Context, servers services, payloadType 
 		m.Stamps.RFC3161 = append(m.Stamps.RFC3161, stamp{answer})
 	}
 	for _, server := range servers.logs {
-		entry, err := w.enter(ctx, server, payloadType, payload, sig)
+		entry, err := w.enter(ctx, server, c)
 		if err != nil {
 			return nil, err
 		}
 		m.LogEntries = append(m.LogEntries, entry)
 	}
-	return encodeBundle(m, payloadType, payload, sig)
+	return encodeBundle(m, c)
 }
 
 // enter has a signature entered into one log and returns the log's entry as JSON, checked.
-func (w *witnessed) enter(ctx context.Context, server root.Service, payloadType string, payload, sig []byte) ([]byte, error) {
-	b := &protobundle.Bundle{
-		MediaType:            bundleMediaType,
-		VerificationMaterial: &protobundle.VerificationMaterial{},
-		Content: &protobundle.Bundle_DsseEnvelope{DsseEnvelope: &protodsse.Envelope{
-			Payload: payload, PayloadType: payloadType, Signatures: []*protodsse.Signature{{Sig: sig}},
-		}},
+func (w *witnessed) enter(ctx context.Context, server root.Service, c content) ([]byte, error) {
+	b := &protobundle.Bundle{MediaType: bundleMediaType, VerificationMaterial: &protobundle.VerificationMaterial{}}
+	logged := trust.Logged{MediaType: bundleMediaType, Signature: c.signature(), Leaf: w.leaf, Key: w.key.Public()}
+	if c.Message != nil {
+		logged.File = c.Message.Digest.Digest
+		b.Content = &protobundle.Bundle_MessageSignature{MessageSignature: protoMessage(c.Message.Digest.Digest, c.Message.Signature)}
+	} else {
+		logged.PayloadType, logged.Payload = c.Envelope.PayloadType, c.Envelope.Payload
+		b.Content = &protobundle.Bundle_DsseEnvelope{DsseEnvelope: protoEnvelope(c.Envelope.PayloadType, c.Envelope.Payload, c.signature())}
 	}
 	if w.leaf != nil { // sigstore-go asks for it to tell whether a key or a certificate is to be logged
 		b.VerificationMaterial.Content = &protobundle.VerificationMaterial_Certificate{Certificate: &protocommon.X509Certificate{RawBytes: w.leaf.Raw}}
@@ -208,16 +213,12 @@ func (w *witnessed) enter(ctx context.Context, server root.Service, payloadType 
 	if err := w.log(ctx, server, w.verifier, b); err != nil {
 		return nil, err
 	}
-	// Other readers ask for members that are zero too, such as the hashes of a proof in a log of one entry.
-	entry, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(b.VerificationMaterial.TlogEntries[0])
+	entry, err := encoding.Marshal(b.VerificationMaterial.TlogEntries[0])
 	if err != nil {
 		return nil, fmt.Errorf("encode log entry: %w", err)
 	}
-	_, err = w.options.TrustedRoot.VerifyLogEntries(trust.Logged{
-		MediaType: bundleMediaType, PayloadType: payloadType, Payload: payload, Signature: sig,
-		Leaf: w.leaf, Key: w.key.Public(), Entries: [][]byte{entry},
-	})
-	if err != nil {
+	logged.Entries = [][]byte{entry}
+	if _, err := w.options.TrustedRoot.VerifyLogEntries(logged); err != nil {
 		return nil, &ServerError{"log the signature at", server.URL, err}
 	}
 	return entry, nil

@@ -2,8 +2,10 @@ package trust
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/hallmark-project/hallmark/test/lab/witness"
 )
@@ -53,6 +55,57 @@ func TestVerifyTimestamp(t *testing.T) {
 	}
 	if _, err := s.Earliest(nil, message); !errors.Is(err, ErrTimestamp) {
 		t.Errorf("no timestamps: %v", err)
+	}
+}
+
+// TestVerifyTimestampHoldsTheAuthorityToItsService: the trusted root says when an authority served; before and after, whoever
+// has its key says nothing.
+func TestVerifyTimestampHoldsTheAuthorityToItsService(t *testing.T) {
+	w, err := witness.New(then)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Close)
+	message := []byte("a signature")
+	for name, c := range map[string]struct {
+		at    time.Time
+		until string // the authority's end in the trusted root; "": open
+		holds bool
+	}{
+		"in service":      {then, "", true},
+		"before it began": {then.AddDate(-2, 0, 0), "", false},
+		"before its end":  {then, then.Add(time.Hour).Format(time.RFC3339), true},
+		"after its end":   {then, then.Add(-time.Hour).Format(time.RFC3339), false},
+	} {
+		w.Set(c.at)
+		response, err := w.Stamp(message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var root map[string]any
+		if err := json.Unmarshal(w.TrustedRoot, &root); err != nil {
+			t.Fatal(err)
+		}
+		if c.until != "" {
+			root["timestampAuthorities"].([]any)[0].(map[string]any)["validFor"].(map[string]any)["end"] = c.until
+		}
+		data, err := json.Marshal(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := LoadSigstore(data)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		_, err = s.VerifyTimestamp(response, message)
+		if c.holds && err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if !c.holds {
+			if refused(t, err, "outside its validity ("+c.at.UTC().Format(time.RFC3339)); !errors.Is(err, ErrTimestamp) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
 	}
 }
 

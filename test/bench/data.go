@@ -31,7 +31,7 @@ type dataset struct {
 func datasets(scale int) []*dataset {
 	n := int64(scale)
 	return []*dataset{
-		{Name: "one", Files: 1, Size: 4 << 30 / n, operations: []operation{hash, sign, verify, push, pull}},
+		{Name: "one", Files: 1, Size: 4 << 30 / n, operations: []operation{hash, shards, both, fast, sign, verify, push, pull}},
 		{Name: "eight", Files: 8, Size: 512 << 20 / n, operations: onDisk},
 		{Name: "small", Files: max(1, 20_000/scale), Size: 100_000, operations: onDisk},
 		{Name: "many", Files: max(1, 100_000/scale), Size: 4096, operations: onDisk},

@@ -42,6 +42,8 @@ func dispatch(ctx context.Context, args []string) error {
 		switch args[0] {
 		case bareLoopCommand:
 			return bareLoop(ctx, args[1:], os.Stdin, os.Stdout)
+		case bareLanesCommand:
+			return bareLanes(ctx, args[1:], os.Stdin)
 		case bareDownloadCommand:
 			return bareDownload(ctx, args[1:])
 		case bareUploadCommand:

@@ -46,6 +46,7 @@ func judge(rows []*row, cores int) []target {
 		case r.Operation == hash && r.Data == "eight":
 			all = append(all, acrossCores(r, own, min(cores, r.Files)))
 		}
+		all = append(all, withinBounds(r, own)...)
 		all = append(all, againstPeers(r, own)...)
 		all = append(all, inMemory(r, own))
 	}

@@ -41,7 +41,7 @@ func find(t *testing.T, all []target, wanted string) target {
 func TestOneFileIsHeldAgainstTheBareLoop(t *testing.T) {
 	for own, met := range map[int]bool{100: true, 103: true, 104: false} {
 		r := rowOf("one", hash, 1, measured(hallmarkName, false, own), measured(bareName, true, 100))
-		if got := find(t, judge([]*row{r}, 2), "one/hash: within"); got.Met != met || got.Unknown {
+		if got := find(t, judge([]*row{r}, 2), "one/hash: within 3 % of the bare"); got.Met != met || got.Unknown {
 			t.Errorf("%d s against 100 s: %+v, want met %v", own, got, met)
 		}
 	}

@@ -20,7 +20,14 @@ const (
 	sign   operation = "sign"
 	verify operation = "verify"
 	start  operation = "start"
+
+	shards operation = "shards" // check a file that was signed in shards: their digests, and no other
+	both   operation = "both"   // the digests of shards, and of the whole for the artifact ID
+	fast   operation = "blake3" // check a file that was signed by BLAKE3
 )
+
+// shardSize is that of shards and both, in bytes.
+const shardSize = 64 << 20
 
 // onDisk are the operations that need no registry.
 var onDisk = []operation{hash, sign, verify}
@@ -35,6 +42,8 @@ const (
 	sha256Name   = "sha256sum"
 	pythonName   = "model_signing"
 	b3sumName    = "b3sum"
+	twoLanesName = "two-lane limit"
+	oneLaneName  = "one-stream limit"
 )
 
 // tool is one of the programs that are measured.
@@ -77,6 +86,8 @@ func prepare(ctx context.Context, dir string, say func(string, ...any)) (*bench,
 	return &bench{dir: dir, far: far, say: say, tools: []*tool{
 		ours(ctx, binary, key, far),
 		oursOnOneCore(binary),
+		limits(self, oneLaneName, false),
+		limits(self, twoLanesName, true),
 		bare(self, bareName, 1),
 		bare(self, bareManyName, runtime.NumCPU()),
 		hashCommand(ctx, opensslName, true, []string{"dgst", "-sha256"}, []string{"version"}),
@@ -105,14 +116,21 @@ func ours(ctx context.Context, binary, key string, far *remote) *tool {
 			return &task{args: []string{binary, "digest", "--quiet", d.path}}
 		case sign:
 			return &task{args: append(signing, d.path), after: removes(d.evidence()...)}
+		case both:
+			return &task{args: []string{binary, "digest", "--quiet", "--shard-size", fmt.Sprint(shardSize), d.path}}
+		case shards:
+			signing = append(signing, "--shard-size", fmt.Sprint(shardSize))
+		case fast:
+			signing = append(signing, "--hash", "blake3")
 		case verify:
-			return &task{
-				args:    []string{binary, "verify", "--quiet", "--public-key", key + ".pub", d.path},
-				prepare: runs(append(signing, d.path)),
-				cleanup: removes(d.evidence()...),
-			}
+		default:
+			return far.ours(op, d)
 		}
-		return far.ours(op, d)
+		return &task{
+			args:    []string{binary, "verify", "--quiet", "--public-key", key + ".pub", d.path},
+			prepare: runs(append(signing, d.path)),
+			cleanup: removes(d.evidence()...),
+		}
 	}
 	return t
 }
@@ -167,6 +185,9 @@ func hashCommand(ctx context.Context, name string, peer bool, args, version []st
 // hashWithPython is what the reference implementation's library offers where its command line has no such command.
 const hashWithPython = "import sys, model_signing\nmodel_signing.hashing.hash(sys.argv[1])"
 
+// shardsWithPython is the same in shards.
+const shardsWithPython = "import sys, model_signing\nmodel_signing.hashing.Config().use_shard_serialization(shard_size=int(sys.argv[2])).hash(sys.argv[1])"
+
 // python is the reference implementation. Its signature lies outside of the artifact, and it is told to leave out ours.
 func python(ctx context.Context, key string, say func(string, ...any)) *tool {
 	t := &tool{Name: pythonName, Peer: true, Note: "hash: its library; sign, verify: its command line"}
@@ -193,6 +214,8 @@ func python(ctx context.Context, key string, say func(string, ...any)) *tool {
 			return &task{args: client.CLI(ctx, "--version").Args}
 		case hash:
 			return &task{args: client.Script(ctx, hashWithPython, d.path).Args}
+		case shards:
+			return &task{args: client.Script(ctx, shardsWithPython, d.path, fmt.Sprint(shardSize)).Args}
 		case sign:
 			return &task{args: cli("sign", "--private_key", key+".key"), after: removes(d.dir + ".python.sig")}
 		case verify:
@@ -228,13 +251,20 @@ func b3sum(ctx context.Context, say func(string, ...any)) *tool {
 		}
 	}
 	t := hashCommand(ctx, path, false, nil, []string{"--version"})
-	t.Name, t.Note = b3sumName, "BLAKE3, for information"
+	t.Name, t.Note = b3sumName, "BLAKE3; with SHA-256, for information"
+	hashes := t.tasks
+	t.tasks = func(op operation, d *dataset) *task {
+		if op == fast {
+			op = hash
+		}
+		return hashes(op, d)
+	}
 	return t
 }
 
 // onlyHashes stands for the tasks of a tool that can't be had, so that its rows say so.
 func onlyHashes(op operation, _ *dataset) *task {
-	if op == hash {
+	if op == hash || op == fast {
 		return &task{}
 	}
 	return nil

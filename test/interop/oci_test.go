@@ -39,11 +39,17 @@ func tool(t *testing.T, module string) string {
 	return path
 }
 
-// published is a signed model in a registry on loopback, with and without the referrers API.
-func published(t *testing.T, referrers bool) (ref, key string, files map[string]string) {
+// inMemory is the HOST:PORT of a registry on loopback that keeps nothing.
+func inMemory(t *testing.T, referrers bool) string {
 	t.Helper()
 	server := httptest.NewServer(registry.New(registry.WithReferrersSupport(referrers), registry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://")
+}
+
+// published is a signed model in a registry on loopback, with and without the referrers API.
+func published(t *testing.T, referrers bool) (ref, key string, files map[string]string) {
+	t.Helper()
 	dir := t.TempDir()
 	files = map[string]string{"model.safetensors": "weights", "config.json": "{}\n"}
 	model := filepath.Join(dir, "chat")
@@ -55,7 +61,7 @@ func published(t *testing.T, referrers bool) (ref, key string, files map[string]
 			t.Fatal(err)
 		}
 	}
-	ref = strings.TrimPrefix(server.URL, "http://") + "/team/chat:v1"
+	ref = inMemory(t, referrers) + "/team/chat:v1"
 	key = filepath.Join(dir, "k")
 	for _, args := range [][]string{{"keygen", key}, {"sign", model, "--private-key", key + ".key"}, {"push", model, ref}} {
 		if a := ask(t, hallmark(t, args...)); a.code != 0 {

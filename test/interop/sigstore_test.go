@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -213,33 +214,65 @@ func TestKeylessInARegistry(t *testing.T) {
 	}
 }
 
-// TestKeyedAttestationsCrossVerify signs with a key of hallmark's and of cosign's. Ours has no log entry.
-func TestKeyedAttestationsCrossVerify(t *testing.T) {
+// TestWitnessedKeyInARegistry: with a log entry cosign verifies a key's signature as it does its own, told nothing more.
+func TestWitnessedKeyInARegistry(t *testing.T) {
 	cosign, in := tool(t, cosignModule), newInstance(t)
-	m, p := directory(t, nil), keyed(t, "ecdsa-p256")
-	must(t, ours(t, "sign", m, m.signature(), p.sign))
-	text, subject := statement(t, in.read(m.signature()))
-	check := func(key, bundle string) answer {
-		return ask(t, exec.Command(cosign, "verify-blob-attestation", "--key", key, "--bundle", bundle, "--type", omsType,
-			"--digestAlg", "sha256", "--digest", subject, "--trusted-root", in.TrustedRoot, "--insecure-ignore-tlog=true"))
+	server := httptest.NewServer(registry.New(registry.WithReferrersSupport(true), registry.Logger(log.New(io.Discard, "", 0))))
+	t.Cleanup(server.Close)
+	m, p, other := directory(t, nil), keyed(t, "ecdsa-p256"), keyed(t, "ecdsa-p256")
+	ref := strings.TrimPrefix(server.URL, "http://") + "/team/chat:v1"
+	must(t, hallmark(t, "push", m.path, ref))
+	sign := []string{"sign", ref, "--private-key", p.sign[1]}
+	check := func(key string) answer {
+		return ask(t, exec.Command(cosign, "verify", ref, "--key", key, "--allow-http-registry", "--trusted-root", in.TrustedRoot))
 	}
-	other := keyed(t, "ecdsa-p256")
-	if a := check(p.verify[1], m.signature()); a.code != 0 {
+	must(t, hallmark(t, sign...))
+	if a := check(p.verify[1]); a.code == 0 {
+		t.Errorf("cosign wants no log entry\n%s", a.out)
+	}
+	must(t, hallmark(t, append(sign, "--trusted-root", in.TrustedRoot, "--signing-config", in.SigningConfig)...))
+	if a := check(p.verify[1]); a.code != 0 {
 		t.Errorf("cosign: exit %d\n%s", a.code, a.out)
 	}
-	if a := check(other.verify[1], m.signature()); a.code == 0 {
+	if a := check(other.verify[1]); a.code == 0 {
 		t.Errorf("cosign verified it with another key\n%s", a.out)
 	}
-
-	prefix := filepath.Join(t.TempDir(), "cosign")
-	withPassword := func(args ...string) *exec.Cmd {
-		c := exec.Command(cosign, args...)
-		c.Env = append(os.Environ(), "COSIGN_PASSWORD=")
-		return c
+	verify := []string{"verify", ref, "--trusted-root", in.TrustedRoot, "--require-log", "--public-key"}
+	if a := ask(t, hallmark(t, append(verify, p.verify[1])...)); a.code != 0 || !strings.HasPrefix(a.out, "yes ") {
+		t.Errorf("hallmark: exit %d\n%s", a.code, a.out)
 	}
-	must(t, withPassword("import-key-pair", "--key", p.sign[1], "--output-key-prefix", prefix))
+	if a := ask(t, hallmark(t, append(verify, other.verify[1])...)); a.code != 1 || !strings.Contains(a.out, "untrusted-signer") {
+		t.Errorf("hallmark, another key: exit %d\n%s", a.code, a.out)
+	}
+}
+
+// TestKeyedAttestationsCrossVerify signs with a key of hallmark's and of cosign's. Ours has a log entry where a signing
+// config is given; without one cosign has to be told not to want it.
+func TestKeyedAttestationsCrossVerify(t *testing.T) {
+	cosign, in := tool(t, cosignModule), newInstance(t)
+	m, p, other := directory(t, nil), keyed(t, "ecdsa-p256"), keyed(t, "ecdsa-p256")
+	var text []byte
+	for name, how := range map[string]struct{ sign, verify []string }{
+		"alone":     {p.sign, []string{"--insecure-ignore-tlog=true"}},
+		"witnessed": {append(slices.Clone(p.sign), "--trusted_root", in.TrustedRoot, "--signing_config", in.SigningConfig), nil},
+	} {
+		must(t, ours(t, "sign", m, m.signature(), how.sign))
+		var subject string
+		text, subject = statement(t, in.read(m.signature()))
+		check := func(key string) answer {
+			return ask(t, exec.Command(cosign, append([]string{"verify-blob-attestation", "--key", key, "--bundle", m.signature(),
+				"--type", omsType, "--digestAlg", "sha256", "--digest", subject, "--trusted-root", in.TrustedRoot}, how.verify...)...))
+		}
+		if a := check(p.verify[1]); a.code != 0 {
+			t.Errorf("cosign, %s: exit %d\n%s", name, a.code, a.out)
+		}
+		if a := check(other.verify[1]); a.code == 0 {
+			t.Errorf("cosign, %s, verified it with another key\n%s", name, a.out)
+		}
+	}
+
 	theirs := in.write("theirs.sig", nil)
-	must(t, withPassword("attest-blob", "--key", prefix+".key", "--statement", in.write("statement.json", text), "--bundle", theirs,
+	must(t, cosignKeyed(t, cosign, p, "attest-blob", "--statement", in.write("statement.json", text), "--bundle", theirs,
 		"--signing-config", in.SigningConfig, "--trusted-root", in.TrustedRoot, "--yes"))
 	saysYes(t, m, p, theirs)
 	saysNo(t, m, other, theirs, "untrusted-signer")

@@ -1,11 +1,18 @@
 package keyless
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/hallmark-project/hallmark/test/lab"
 	"github.com/hallmark-project/hallmark/test/lab/sigstore"
+	"github.com/hallmark-project/hallmark/test/lab/tuf"
 )
 
 // TestKeylessStory signs as the trainer and verifies as everybody else: with the servers, without them, and as somebody
@@ -51,6 +58,40 @@ func TestKeylessStory(t *testing.T) {
 	}
 }
 
+// TestKeylessAfterATrustUpdateNeedsNoFlags has the instance publish trusted root and signing config through TUF: one update
+// later, sign and verify know whom to ask and whom to believe.
+func TestKeylessAfterATrustUpdateNeedsNoFlags(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sigstore.Options{})
+	read := func(path string) []byte {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	soon := time.Now().Add(time.Hour)
+	repo := tuf.New(t, soon, soon)
+	repo.Config = read(w.SigningConfig)
+	repo.Publish(read(w.TrustedRoot))
+	anchor, dir := filepath.Join(t.TempDir(), "root.json"), filepath.Join(t.TempDir(), "trust")
+	write(t, anchor, string(repo.Anchor()))
+	if a := w.hallmark("trust", "update", "--mirror", repo.URL, "--root", anchor, "--trust-dir", dir); a.code != 0 || !strings.Contains(a.out, "signers ask   "+w.URL(sigstore.Rekor)) {
+		t.Fatalf("trust update: exit %d\n%s%s", a.code, a.out, a.err)
+	}
+	sign := []string{"sign", w.model, "--trust-dir", dir, "--identity-token-file", w.tokenFile(sigstore.TokenOptions{})}
+	if a := w.hallmark(sign...); a.code != 0 {
+		t.Fatalf("sign: exit %d\n%s%s", a.code, a.out, a.err)
+	}
+	verify := []string{"verify", w.model, "--identity", trainer, "--identity-provider", w.Issuer, "--trust-dir"}
+	if a := w.hallmark(append(verify, dir)...); a.code != 0 || !strings.HasPrefix(a.out, "yes ") {
+		t.Errorf("verify: exit %d\n%s%s", a.code, a.out, a.err)
+	}
+	if a := w.hallmark(append(verify, t.TempDir())...); a.code != 4 {
+		t.Errorf("verify with nothing imported: exit %d\n%s%s", a.code, a.out, a.err)
+	}
+}
+
 // TestKeylessAlongARegistry signs what lies in a layout, and what is pushed with its signature.
 func TestKeylessAlongARegistry(t *testing.T) {
 	t.Parallel()
@@ -75,6 +116,46 @@ func TestKeylessAlongARegistry(t *testing.T) {
 	}
 	if a := w.verify(dir, "--offline"); a.code != 0 {
 		t.Errorf("verify what was pulled: exit %d\n%s%s", a.code, a.out, a.err)
+	}
+}
+
+// TestKeylessManyShareACertificate signs ten artifacts with one command, beside one that is not there: one token, one
+// certificate, and all of them at the same time.
+func TestKeylessManyShareACertificate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sigstore.Options{})
+	const many = 10
+	args := []string{"sign"}
+	for i := range many {
+		path := filepath.Join(t.TempDir(), fmt.Sprintf("model%d.bin", i))
+		write(t, path, fmt.Sprint("weights ", i))
+		args = append(args, path)
+	}
+	var arrived atomic.Int32
+	all := make(chan struct{})
+	together := lab.Fault{Name: "waits for the others", Do: func(x *lab.Exchange) {
+		if arrived.Add(1) == 2*many {
+			close(all)
+		}
+		select {
+		case <-all:
+		case <-t.Context().Done(): // one after the other, they would wait for ever
+		}
+		x.Give(x.Ask())
+	}}
+	w.proxies[sigstore.Rekor].Set(lab.Rule{Fault: together})
+	flags := []string{"--identity-token-file", w.tokenFile(sigstore.TokenOptions{}), "--trusted-root", w.TrustedRoot, "--signing-config", w.SigningConfig}
+	a := w.hallmark(slices.Concat(args, []string{filepath.Join(t.TempDir(), "none")}, flags)...)
+	if a.code != 3 || strings.Count(a.out, "signed  ") != many || !strings.Contains(a.err, "none: no such file") {
+		t.Fatalf("exit %d\n%s%s", a.code, a.out, a.err)
+	}
+	if got := [3]int{w.asked(sigstore.Fulcio), w.asked(sigstore.TSA), w.asked(sigstore.Rekor)}; got != [3]int{1, 2 * many, 2 * many} {
+		t.Errorf("asked for %v certificates, timestamps and entries", got)
+	}
+	for _, path := range args[1:] {
+		if a := w.verify(path); a.code != 0 {
+			t.Errorf("verify %s: exit %d\n%s%s", path, a.code, a.out, a.err)
+		}
 	}
 }
 

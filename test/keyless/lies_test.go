@@ -3,6 +3,8 @@ package keyless
 import (
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/hallmark-project/hallmark/test/lab"
@@ -12,11 +14,10 @@ import (
 // earlier gives a server's first answer to every later request too: a real answer of the right server, to another
 // question.
 func earlier() lab.Fault {
+	var once sync.Once // an artifact's two bundles are made at the same time
 	var first *lab.Answer
 	return lab.Fault{Name: "answers as before", Do: func(x *lab.Exchange) {
-		if first == nil {
-			first = x.Ask()
-		}
+		once.Do(func() { first = x.Ask() })
 		x.Give(&lab.Answer{Status: first.Status, Header: first.Header.Clone(), Body: first.Body})
 	}}
 }
@@ -116,11 +117,11 @@ func TestKeylessSignsAgainWhatALogHas(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, sigstore.Options{})
 	lost := lab.Fault{Name: "lost", Do: func(x *lab.Exchange) { x.Ask(); x.Reset() }}
-	var duplicates int
+	var duplicates atomic.Int32
 	count := lab.Fault{Name: "counted", Do: func(x *lab.Exchange) {
 		a := x.Ask()
 		if a.Status == http.StatusConflict {
-			duplicates++
+			duplicates.Add(1)
 		}
 		x.Give(a)
 	}}
@@ -129,8 +130,8 @@ func TestKeylessSignsAgainWhatALogHas(t *testing.T) {
 		t.Fatalf("exit %d\n%s", a.code, a.err)
 	}
 	// The entry and its repetition, the same signed again, the other bundle's.
-	if got := w.asked(sigstore.Rekor); duplicates != 1 || got != 4 {
-		t.Errorf("%d duplicates in %d requests, want 1 in 4", duplicates, got)
+	if got := w.asked(sigstore.Rekor); duplicates.Load() != 1 || got != 4 {
+		t.Errorf("%d duplicates in %d requests, want 1 in 4", duplicates.Load(), got)
 	}
 	if got := w.asked(sigstore.TSA); got != 3 {
 		t.Errorf("%d timestamps, want one for each of three signatures", got)

@@ -43,5 +43,11 @@ func output(name string, args ...string) (string, error) {
 	c := exec.Command(name, args...)
 	c.Stdout, c.Stderr = &out, &out
 	err := c.Run()
-	return out.String(), err
+	var complaint strings.Builder
+	for line := range strings.Lines(out.String()) {
+		if !strings.HasPrefix(line, "go: downloading ") { // the first time on a machine, and no complaint
+			complaint.WriteString(line)
+		}
+	}
+	return complaint.String(), err
 }

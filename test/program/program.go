@@ -15,19 +15,29 @@ import (
 
 // Build builds bin/hallmark's program into dir and returns its path. It is built as it is shipped, static and without
 // the race detector, whose programs wait for a second before they end.
-func Build(dir string) (string, error) { return build(dir, "hallmark", "0") }
+func Build(dir string) (string, error) { return build(dir, "hallmark", "0", command) }
 
 // BuildKMS builds the program with the key services, as hallmark-kms.
-func BuildKMS(dir string) (string, error) { return build(dir, "hallmark-kms", "0", "-tags=kms") }
+func BuildKMS(dir string) (string, error) {
+	return build(dir, "hallmark-kms", "0", command, "-tags=kms")
+}
 
 // BuildPKCS11 builds the program with PKCS#11, which takes a C compiler, as hallmark-pkcs11.
 func BuildPKCS11(dir string) (string, error) {
-	return build(dir, "hallmark-pkcs11", "1", "-tags=pkcs11")
+	return build(dir, "hallmark-pkcs11", "1", command, "-tags=pkcs11")
 }
 
-func build(dir, name, cgo string, flags ...string) (string, error) {
+// BuildSigstoreClient builds the public Sigstore suite's client, which signs and verifies files as every Sigstore tool
+// does.
+func BuildSigstoreClient(dir string) (string, error) {
+	return build(dir, "sigstoreclient", "0", "test/conformance/sigstoreclient")
+}
+
+const command = "cmd/hallmark"
+
+func build(dir, name, cgo, folder string, flags ...string) (string, error) {
 	path := filepath.Join(dir, name)
-	args := append([]string{"build", "-o", path}, append(flags, "github.com/hallmark-project/hallmark/cmd/hallmark")...)
+	args := append([]string{"build", "-o", path}, append(flags, "github.com/hallmark-project/hallmark/"+folder)...)
 	c := exec.Command("go", args...)
 	c.Env = append(os.Environ(), "CGO_ENABLED="+cgo, "GOFLAGS="+strings.ReplaceAll(os.Getenv("GOFLAGS"), "-race", ""))
 	if out, err := c.CombinedOutput(); err != nil {

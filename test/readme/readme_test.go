@@ -24,6 +24,7 @@ func TestReadmeCommandsRun(t *testing.T) {
 	}
 	for name, text := range map[string]string{
 		"chat/model.safetensors": "weights", "base/model.safetensors": "base weights",
+		"corpus/a.txt": "data", "code/train.sh": "mkdir tuned && cat base/model.safetensors corpus/a.txt >tuned/model.safetensors\n",
 		"prod.yaml": `{apiVersion: hallmark/v1, kind: Policy, name: prod, version: 1, identities: {trainer: {key: trainer.pub}, data: {key: data.pub}},
 revocations: {from: revoked.jsonl, signers: [data]}, target: release, steps: {release: {signature: [trainer]}}}`,
 		"junit.xml": `<testsuite name="robustness" tests="1"><testcase classname="robustness" name="typos"/></testsuite>`,

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -56,7 +57,7 @@ func TestScripts(t *testing.T) {
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "flip": flip, "certs": certs, "signalled": signalled, "tuf-server": tufServer(t)},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "flip": flip, "certs": certs, "signalled": signalled, "until": until, "tuf-server": tufServer(t)},
 	})
 }
 
@@ -92,6 +93,21 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if code != want {
 		ts.Fatalf("exit code %d, want %d", code, want)
 	}
+}
+
+// until runs a command again and again, for a while, until it says that a number of files were not read: until COUNT
+// COMMAND ARG… A file's digest is remembered once nobody has touched it for two seconds.
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: until COUNT COMMAND [ARG ...]")
+	}
+	for begun := time.Now(); time.Since(begun) < time.Minute; {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		if strings.Contains(ts.ReadFile("stderr"), args[0]+" files were not read") {
+			return
+		}
+	}
+	ts.Fatalf("never were %s files known", args[0])
 }
 
 // flip changes one bit of a file: flip FILE

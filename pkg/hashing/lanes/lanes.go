@@ -3,8 +3,12 @@
 // little more than the time of one.
 //
 // Start with [New], [WriteSame] for two digests of the same bytes, and [WritePair] for two of different bytes. Where the
-// machine has no SHA instructions, under the build tag purego, and in FIPS 140-3 mode, crypto/sha256 computes the same, one
-// after the other.
+// machine has no SHA instructions of amd64, under the build tag purego, and in FIPS 140-3 mode, crypto/sha256 computes the
+// same, one after the other. So it does on arm64: it uses that CPU's SHA instructions, and whether two digests at a time
+// would gain anything there has not been measured.
+//
+// A third lane has no place: each takes six registers, three are for all, and there are sixteen. C compilers, which move some
+// to memory and back, were measured at 3.7 GB/s a core with three lanes, where two have 3.5 and one has 1.8 to 2.0.
 //
 // The package reads and writes memory only.
 package lanes

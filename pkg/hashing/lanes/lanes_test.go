@@ -3,10 +3,12 @@ package lanes
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
 	"hash"
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -46,6 +48,68 @@ func TestDigestsOfEveryLength(t *testing.T) {
 		WritePair(a, p[:n], b, q[:len(q)-n])
 		equal(t, "pair, first", a, p[:n])
 		equal(t, "pair, second", b, q[:len(q)-n])
+	}
+}
+
+// TestPairOfEveryLengthWithEveryLengthModuloABlock has every length from 0 to 4096 in either lane, beside one of every
+// number of bytes modulo 64 in the other.
+func TestPairOfEveryLengthWithEveryLengthModuloABlock(t *testing.T) {
+	const most = 4096
+	p, q := text(10, most), text(11, most)
+	wantP, wantQ := make([][size]byte, most+1), make([][size]byte, most+1)
+	for n := range most + 1 {
+		wantP[n], wantQ[n] = sha256.Sum256(p[:n]), sha256.Sum256(q[:n])
+	}
+	a, b := New(), New()
+	var sum [size]byte
+	check := func(lane string, d *Digest, want [size]byte, n, m int) {
+		if d.Sum(sum[:0]); sum != want {
+			t.Fatalf("%s lane: %x, want %x (of %d bytes beside %d)", lane, sum, want, n, m)
+		}
+	}
+	for n := range most + 1 {
+		for j := range block {
+			m := (n*7%block)*block + j // shorter and longer ones
+			a.Reset()
+			b.Reset()
+			WritePair(a, p[:n], b, q[:m])
+			check("first", a, wantP[n], n, m)
+			check("second", b, wantQ[m], m, n)
+			a.Reset()
+			b.Reset()
+			WritePair(a, p[:m], b, q[:n])
+			check("first", a, wantP[m], m, n)
+			check("second", b, wantQ[n], n, m)
+		}
+	}
+}
+
+// vectors are FIPS 180-4's examples, as NIST publishes them.
+var vectors = map[string]string{
+	"":    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+	"abc": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+	"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq":                                                         "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1",
+	"abcdefghbcdefghicdefghijdefghijkefghijklfghijklmghijklmnhijklmnoijklmnopjklmnopqklmnopqrlmnopqrsmnopqrstnopqrstu": "cf5b16a778af8380036ce59e7b0492370b249b11e8f07a51afac45037afee9d1",
+	strings.Repeat("a", 1_000_000): "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0",
+}
+
+func TestVectorsInEitherLane(t *testing.T) {
+	for message, want := range vectors {
+		for other := range vectors {
+			a, b, c, d := New(), New(), New(), New()
+			WritePair(a, []byte(message), b, []byte(other))
+			WriteSame(c, d, []byte(message))
+			for lane, sum := range map[string]string{
+				"first": hex.EncodeToString(a.Sum(nil)), "same, first": hex.EncodeToString(c.Sum(nil)), "same, second": hex.EncodeToString(d.Sum(nil)),
+			} {
+				if sum != want {
+					t.Errorf("%s, of %d bytes beside %d: %s, want %s", lane, len(message), len(other), sum, want)
+				}
+			}
+			if got := hex.EncodeToString(b.Sum(nil)); got != vectors[other] {
+				t.Errorf("second, of %d bytes beside %d: %s, want %s", len(other), len(message), got, vectors[other])
+			}
+		}
 	}
 }
 

@@ -6,6 +6,7 @@
 package rule
 
 import (
+	_ "embed"
 	"errors"
 	"fmt"
 	"strings"
@@ -32,6 +33,11 @@ type Input struct {
 	At        time.Time         // when the statement was made
 	Now       time.Time
 }
+
+// InputSchema is the JSON Schema of what a rule sees, by the names that it says.
+//
+//go:embed inputs.schema.json
+var InputSchema []byte
 
 // Error is why a rule does not compile. Line and Column count from 1, in characters of the rule's own text.
 type Error struct {

@@ -288,3 +288,44 @@ func TestRuleIsForSeveralGoroutines(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// What the schema says that a rule sees is what there is to see.
+func TestInputSchemaNamesWhatRulesSee(t *testing.T) {
+	var schema struct {
+		Properties map[string]struct {
+			Type string `json:"type"`
+		} `json:"properties"`
+	}
+	if err := json.Unmarshal(InputSchema, &schema); err != nil {
+		t.Fatal(err)
+	}
+	for name := range schema.Properties {
+		source := "type(" + name + ") == type(" + name + ")"
+		if name == "metrics" {
+			source = `metric("top-1") == metric("top-1")`
+		}
+		r, err := Compile(source)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if got, err := r.Holds(tested(t)); !got || err != nil {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+	}
+	env, err := environment()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range env.Variables() {
+		if _, ok := schema.Properties[strings.Replace(v.Name(), metricsVariable, "metrics", 1)]; !ok && !isType(v.Name()) {
+			t.Errorf("the schema does not say %s", v.Name())
+		}
+	}
+}
+
+// isType reports whether a variable is one of CEL's own, which name types.
+func isType(name string) bool {
+	_, err := Compile("type(" + name + ") == type(type(1))")
+	return err == nil
+}

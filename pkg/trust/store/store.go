@@ -19,8 +19,8 @@ import (
 // FileName is the store's file in its directory.
 const FileName = "trust.json"
 
-// maxStore caps that file, in bytes: the root and all metadata at their own caps, in base64.
-const maxStore = 20 << 20
+// maxStore caps that file, in bytes: the root, the signing config and all metadata at their own caps, in base64.
+const maxStore = 24 << 20
 
 const schema = "hallmark.trust-store/v1"
 
@@ -30,7 +30,7 @@ var (
 	ErrStale = errors.New("the imported trusted root is stale")
 )
 
-// Store is the directory that holds the imported trusted root. Several processes may use one: a reader sees the old root
+// Store is the directory that holds the imported trusted root and, where there is one, its instance's signing config. Several processes may use one: a reader sees the old root
 // or the new one, never a part.
 type Store struct {
 	Dir string           // need not exist before the first import or update
@@ -50,10 +50,15 @@ func DefaultDir() (string, error) {
 // Root is a trusted root as it is stored.
 type Root struct {
 	Sigstore *trust.Sigstore
-	From     string    // the file that it was imported from; empty for TUF
-	Mirror   string    // the TUF mirror that it came from; empty for a file
-	Stored   time.Time // when it was imported, or last confirmed by the mirror
-	Expires  time.Time // until when the mirror's word holds; zero: it came from a file and goes on
+
+	// SigningConfig is the signing_config.json, v0.2, of the same instance: which servers a signer asks. It is stored as it
+	// came, not looked into. nil: none was imported, or the mirror has none.
+	SigningConfig []byte
+
+	From    string    // the file that it was imported from; empty for TUF
+	Mirror  string    // the TUF mirror that it came from; empty for a file
+	Stored  time.Time // when it was imported, or last confirmed by the mirror
+	Expires time.Time // until when the mirror's word holds; zero: it came from a file and goes on
 }
 
 // Stale reports whether r's mirror should have been asked again.
@@ -76,11 +81,12 @@ func (r *Root) Warnings(now time.Time) []string {
 
 // kept is the form on disk.
 type kept struct {
-	Schema      string    `json:"schema"`
-	From        string    `json:"from,omitempty"`
-	Stored      time.Time `json:"stored"`
-	TrustedRoot []byte    `json:"trustedRoot"`
-	TUF         *tufState `json:"tuf,omitempty"`
+	Schema        string    `json:"schema"`
+	From          string    `json:"from,omitempty"`
+	Stored        time.Time `json:"stored"`
+	TrustedRoot   []byte    `json:"trustedRoot"`
+	SigningConfig []byte    `json:"signingConfig,omitempty"`
+	TUF           *tufState `json:"tuf,omitempty"`
 }
 
 // tufState is what the last update left, and the next is held to.
@@ -103,9 +109,9 @@ func (s Store) now() time.Time {
 
 func (s Store) path() string { return filepath.Join(s.Dir, FileName) }
 
-// Current is the imported trusted root, for use. It errs with ErrNone where there is none and with ErrStale where TUF
-// metadata ran out: what was withdrawn since would still be trusted.
-func (s Store) Current() (*trust.Sigstore, error) {
+// Current is the imported trusted root, for use, with its signing config. It errs with ErrNone where there is none and
+// with ErrStale where TUF metadata ran out: what was withdrawn since would still be trusted.
+func (s Store) Current() (*Root, error) {
 	r, err := s.Load()
 	if err != nil {
 		return nil, err
@@ -114,7 +120,7 @@ func (s Store) Current() (*trust.Sigstore, error) {
 		return nil, fmt.Errorf("%w since %s: %s was last asked %s", ErrStale,
 			r.Expires.Format(time.RFC3339), r.Mirror, r.Stored.Format(time.RFC3339))
 	}
-	return r.Sigstore, nil
+	return r, nil
 }
 
 // Load is the imported trusted root whether it is stale or not, for showing. It errs with ErrNone where there is none,
@@ -132,7 +138,7 @@ func (k *kept) root() (*Root, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Root{From: k.From, Stored: k.Stored}
+	r := &Root{From: k.From, Stored: k.Stored, SigningConfig: k.SigningConfig}
 	from := k.From
 	if k.TUF != nil {
 		r.Mirror, r.Expires = k.TUF.Mirror, k.TUF.Expires
@@ -200,10 +206,14 @@ func (s Store) checkPrivate(f *os.File) error {
 	return nil
 }
 
-// Import stores the trusted_root.json in data, which came from the named file, in place of what was there. Data that
-// trust.LoadSigstore refuses changes nothing.
-func (s Store) Import(data []byte, from string) (*Root, error) {
-	k := &kept{Schema: schema, From: from, Stored: s.now(), TrustedRoot: data}
+// Import stores the trusted_root.json in data, which came from the named file, and the signing config that goes with it,
+// nil for none, in place of what was there. Data that trust.LoadSigstore refuses changes nothing; that the config can be
+// used is for the caller to find out.
+func (s Store) Import(data, signingConfig []byte, from string) (*Root, error) {
+	if len(signingConfig) > trust.MaxFile {
+		return nil, fmt.Errorf("signing config of %d bytes, at most %d are read", len(signingConfig), trust.MaxFile)
+	}
+	k := &kept{Schema: schema, From: from, Stored: s.now(), TrustedRoot: data, SigningConfig: signingConfig}
 	r, err := k.root()
 	if err != nil {
 		return nil, err

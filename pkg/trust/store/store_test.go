@@ -16,22 +16,36 @@ func TestImportIsUsedUntilItIsReplaced(t *testing.T) {
 		t.Errorf("empty store: %v", err)
 	}
 	data := trustedRoot(t, "file.test")
-	if _, err := s.Import(data, "root.json"); err != nil {
+	if _, err := s.Import(data, nil, "root.json"); err != nil {
 		t.Fatal(err)
 	}
 	for _, bad := range [][]byte{nil, []byte("{}"), data[:len(data)/2]} {
-		if _, err := s.Import(bad, "bad.json"); !errors.Is(err, trust.ErrRoot) {
+		if _, err := s.Import(bad, nil, "bad.json"); !errors.Is(err, trust.ErrRoot) {
 			t.Errorf("imported %.20q: %v", bad, err)
 		}
 	}
 	*clock = now.Add(1000 * week) // nobody promised anything about it
 	current, err := s.Current()
-	if err != nil || current.Origin() != (trust.Origin{Source: trust.Imported, From: "root.json", Digest: "sha256:" + digest(data)}) {
+	if err != nil || current.Sigstore.Origin() != (trust.Origin{Source: trust.Imported, From: "root.json", Digest: "sha256:" + digest(data)}) {
 		t.Errorf("current: %v, %v", current, err)
 	}
 	left, err := os.ReadDir(s.Dir)
 	if err != nil || len(left) != 1 {
 		t.Errorf("the store holds %v, %v", left, err)
+	}
+}
+
+func TestImportKeepsTheSigningConfigThatComesAlong(t *testing.T) {
+	s, _ := newStore(t)
+	data := trustedRoot(t, "file.test")
+	if _, err := s.Import(data, []byte("config"), "root.json"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Import(data, make([]byte, trust.MaxFile+1), "root.json"); err == nil {
+		t.Error("an enormous signing config was imported")
+	}
+	if r, err := s.Current(); err != nil || string(r.SigningConfig) != "config" {
+		t.Errorf("current: %q, %v", r.SigningConfig, err)
 	}
 }
 
@@ -91,7 +105,7 @@ func TestLoadRefusesAStoreThatIsNotItsOwn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, _ := newStore(t)
-			if _, err := s.Import(data, "root.json"); err != nil {
+			if _, err := s.Import(data, nil, "root.json"); err != nil {
 				t.Fatal(err)
 			}
 			text, err := os.ReadFile(filepath.Join(s.Dir, FileName))

@@ -23,8 +23,12 @@ const (
 	Staging    = tuf.StagingMirror
 )
 
-// target is the trusted root's name in Sigstore's TUF repositories.
-const target = "trusted_root.json"
+// The names of what Sigstore's TUF repositories hold: the trusted root, and for signers which servers to ask, in the one
+// version of it that is read here. A repository need not have the latter.
+const (
+	rootTarget   = "trusted_root.json"
+	configTarget = "signing_config.v0.2.json"
+)
 
 // Caps on what a mirror may make an update read, in bytes, and on root.json files that may follow the known one.
 const (
@@ -54,8 +58,8 @@ type UpdateOptions struct {
 	Transport http.RoundTripper // nil: http.DefaultTransport
 }
 
-// Update fetches the trusted root through TUF (specification 1.0, §5.3 to §5.7) and stores it with the metadata that
-// vouch for it, all or nothing. It is held to the metadata of the last update from the same mirror, so no mirror can go
+// Update fetches the trusted root, and the signing config where the repository has one, through TUF (specification 1.0,
+// §5.3 to §5.7) and stores them with the metadata that vouch for them, all or nothing. It is held to the metadata of the last update from the same mirror, so no mirror can go
 // back to an older state. An Anchor other than the one of the last update begins anew.
 //
 // It errs with ErrReplaces rather than put the public-good instance, unnamed, in the place of a root that came from a
@@ -75,11 +79,13 @@ func (s Store) Update(ctx context.Context, o UpdateOptions) (*Root, error) {
 		return nil, err
 	}
 	now := s.now()
-	data, state, err := m.update(ctx, begin, known(old), now)
+	if old == nil {
+		old = &kept{}
+	}
+	k, err := m.update(ctx, begin, old, now)
 	if err != nil {
 		return nil, fmt.Errorf("update the trusted root from %s: %w", begin.Mirror, err)
 	}
-	k := &kept{Schema: schema, Stored: now, TrustedRoot: data, TUF: state}
 	r, err := k.root()
 	if err != nil {
 		return nil, fmt.Errorf("update the trusted root from %s: %w", begin.Mirror, err)
@@ -88,14 +94,6 @@ func (s Store) Update(ctx context.Context, o UpdateOptions) (*Root, error) {
 		return nil, err
 	}
 	return r, nil
-}
-
-// known is the trusted root that need not be fetched again.
-func known(old *kept) []byte {
-	if old == nil {
-		return nil
-	}
-	return old.TrustedRoot
 }
 
 // startingPoint is the mirror and the metadata to go on from: the last update's, or an anchor alone.
@@ -135,11 +133,12 @@ func digest(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// update runs the client's workflow from the state begin and returns the trusted root and the state that it is from.
-func (m *mirror) update(ctx context.Context, begin *tufState, have []byte, now time.Time) ([]byte, *tufState, error) {
+// update runs the client's workflow from the state begin and returns what is to be kept. What old has need not be fetched
+// again.
+func (m *mirror) update(ctx context.Context, begin *tufState, old *kept, now time.Time) (*kept, error) {
 	trusted, err := trustedmetadata.New(begin.Root)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read the root.json to begin with: %w", err)
+		return nil, fmt.Errorf("read the root.json to begin with: %w", err)
 	}
 	trusted.RefTime = now
 	next := *begin
@@ -147,12 +146,8 @@ func (m *mirror) update(ctx context.Context, begin *tufState, have []byte, now t
 		m.updateRoot, m.updateTimestamp, m.updateSnapshot, m.updateTargets,
 	} {
 		if err := step(ctx, trusted, &next); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-	}
-	data, err := m.target(ctx, trusted, have)
-	if err != nil {
-		return nil, nil, err
 	}
 	next.Expires = trusted.Root.Signed.Expires
 	for _, t := range []time.Time{
@@ -162,7 +157,15 @@ func (m *mirror) update(ctx context.Context, begin *tufState, have []byte, now t
 			next.Expires = t
 		}
 	}
-	return data, &next, nil
+	k := &kept{Schema: schema, Stored: now, TUF: &next}
+	if k.TrustedRoot, err = m.target(ctx, trusted, rootTarget, old.TrustedRoot); err != nil {
+		return nil, err
+	}
+	k.SigningConfig, err = m.target(ctx, trusted, configTarget, old.SigningConfig)
+	if errors.Is(err, errUnnamed) {
+		return k, nil
+	}
+	return k, err
 }
 
 // updateRoot follows the chain of root.json files to its end (§5.3).
@@ -256,36 +259,39 @@ func (m *mirror) versioned(ctx context.Context, trusted *trustedmetadata.Trusted
 	return name, data, err
 }
 
-// target returns the trusted root that targets.json names (§5.7): have, where that is it, else the mirror's. One larger
-// than is ever read is refused before it is fetched.
-func (m *mirror) target(ctx context.Context, trusted *trustedmetadata.TrustedMetadata, have []byte) ([]byte, error) {
-	file, ok := trusted.Targets[metadata.TARGETS].Signed.Targets[target]
+// errUnnamed says that a repository does not have a target.
+var errUnnamed = errors.New("targets.json does not name it")
+
+// target returns the file of that name that targets.json vouches for (§5.7): have, where that is it, else the mirror's.
+// One larger than is ever read is refused before it is fetched.
+func (m *mirror) target(ctx context.Context, trusted *trustedmetadata.TrustedMetadata, name string, have []byte) ([]byte, error) {
+	file, ok := trusted.Targets[metadata.TARGETS].Signed.Targets[name]
 	if !ok {
-		return nil, fmt.Errorf("targets.json names no %s", target)
+		return nil, fmt.Errorf("find %s: %w", name, errUnnamed)
 	}
 	if file.Length > trust.MaxFile {
-		return nil, fmt.Errorf("%s has %d bytes, at most %d are read", target, file.Length, trust.MaxFile)
+		return nil, fmt.Errorf("%s has %d bytes, at most %d are read", name, file.Length, trust.MaxFile)
 	}
 	sum, ok := file.Hashes["sha256"]
 	if !ok {
 		sum, ok = file.Hashes["sha512"]
 	}
 	if !ok { // without one, go-tuf would hold the file to its length alone
-		return nil, fmt.Errorf("targets.json has no digest of %s that is known here", target)
+		return nil, fmt.Errorf("targets.json has no digest of %s that is known here", name)
 	}
 	if have != nil && file.VerifyLengthHashes(have) == nil {
 		return have, nil
 	}
-	name := target
+	path := name
 	if trusted.Root.Signed.ConsistentSnapshot {
-		name = hex.EncodeToString(sum) + "." + target
+		path = hex.EncodeToString(sum) + "." + name
 	}
-	data, err := m.get(ctx, "targets/"+name, file.Length)
+	data, err := m.get(ctx, "targets/"+path, file.Length)
 	if err != nil {
 		return nil, err
 	}
 	if err := file.VerifyLengthHashes(data); err != nil {
-		return nil, fmt.Errorf("verify %s: %w", target, err)
+		return nil, fmt.Errorf("verify %s: %w", name, err)
 	}
 	return data, nil
 }

@@ -44,7 +44,7 @@ func TestUpdateStoresWhatTheMirrorSigned(t *testing.T) {
 		t.Errorf("stored %+v, %s", r, r.Sigstore.Origin())
 	}
 	current, err := s.Current()
-	if err != nil || current.Origin() != (trust.Origin{Source: trust.Imported, From: repo.URL, Digest: "sha256:" + digest(data)}) {
+	if err != nil || current.Sigstore.Origin() != (trust.Origin{Source: trust.Imported, From: repo.URL, Digest: "sha256:" + digest(data)}) {
 		t.Fatalf("current: %v, %v", current, err)
 	}
 	info, err := os.Stat(s.path())
@@ -75,6 +75,39 @@ func TestUpdateStoresWhatTheMirrorSigned(t *testing.T) {
 	mustUpdate(t, s, UpdateOptions{})
 	if repo.Asked("2.root.json") {
 		t.Error("the known root.json was not gone on from")
+	}
+}
+
+// TestUpdateKeepsTheSigningConfigBesideTheRoot: a repository need not have one, and can change it or take it away.
+func TestUpdateKeepsTheSigningConfigBesideTheRoot(t *testing.T) {
+	repo := newRepository(t)
+	data := trustedRoot(t, "one.test")
+	s, clock := newStore(t)
+	for i, config := range []string{"", "first", "first", "second", "", "third"} {
+		repo.Config = nil
+		if config != "" {
+			repo.Config = []byte(config)
+		}
+		repo.Publish(data)
+		repo.Asked("")
+		r := mustUpdate(t, s, options(repo))
+		if asked := repo.Asked(configTarget); asked != (config != "" && i != 2) {
+			t.Errorf("%d: %q was asked for: %t", i, config, asked)
+		}
+		current, err := s.Current()
+		if err != nil || string(current.SigningConfig) != config || string(r.SigningConfig) != config || current.Sigstore.Origin().Digest != "sha256:"+digest(data) {
+			t.Errorf("%d: %q is kept, %q returned, %q published: %v", i, current.SigningConfig, r.SigningConfig, config, err)
+		}
+	}
+	*clock = now.Add(week) // stale, it is no more used than the root
+	if _, err := s.Current(); !errors.Is(err, ErrStale) {
+		t.Errorf("at its end: %v", err)
+	}
+	if _, err := s.Import(data, nil, "root.json"); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := s.Current(); err != nil || r.SigningConfig != nil {
+		t.Errorf("beside an imported root: %q, %v", r.SigningConfig, err)
 	}
 }
 
@@ -129,8 +162,22 @@ func TestUpdateRefuses(t *testing.T) {
 		"another target than said": {func(r *tuf.Repository, _ *time.Time) {
 			data := trustedRoot(t, "new.test")
 			r.Publish(data)
-			r.Put("targets/"+digest(data)+"."+target, bytes.ToUpper(data))
+			r.Put("targets/"+digest(data)+"."+rootTarget, bytes.ToUpper(data))
 		}, "verify trusted_root.json", &metadata.ErrLengthOrHashMismatch{}},
+		"another signing config than said": {func(r *tuf.Repository, _ *time.Time) {
+			r.Config = []byte("{}")
+			r.Publish(trustedRoot(t, "new.test"))
+			r.Put("targets/"+digest(r.Config)+"."+configTarget, []byte("[]"))
+		}, "verify signing_config.v0.2.json", &metadata.ErrLengthOrHashMismatch{}},
+		"a missing signing config": {func(r *tuf.Repository, _ *time.Time) {
+			r.Config = []byte("{}")
+			r.Publish(trustedRoot(t, "new.test"))
+			r.Remove("targets/" + digest(r.Config) + "." + configTarget)
+		}, "fetch targets/", errAbsent},
+		"an enormous signing config": {func(r *tuf.Repository, _ *time.Time) {
+			r.Config = bytes.Repeat([]byte(" "), trust.MaxFile+1)
+			r.Publish(trustedRoot(t, "new.test"))
+		}, "signing_config.v0.2.json has 4194305 bytes, at most", nil},
 		"a target that is no trusted root": {func(r *tuf.Repository, _ *time.Time) { r.Publish([]byte("{}")) }, "", trust.ErrRoot},
 		"an endless timestamp": {func(r *tuf.Repository, _ *time.Time) {
 			r.Put("timestamp.json", bytes.Repeat([]byte(" "), maxTimestamp+1))
@@ -160,7 +207,7 @@ func TestUpdateRefuses(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.says) || c.is != nil && !errors.Is(err, c.is) {
 				t.Errorf("updated: %v", err)
 			}
-			if c.says == "at most" && r.Asked(target) {
+			if c.says == "at most" && r.Asked(rootTarget) {
 				t.Error("a target that is too large was fetched")
 			}
 			if after := stored(s); after != before {
@@ -195,7 +242,7 @@ func TestUpdateBeginsWithTheRightAnchor(t *testing.T) {
 	mustUpdate(t, s, options(mine))
 	mustUpdate(t, s, options(theirs)) // said in full, another mirror takes the place of the first
 
-	if _, err := s.Import(trustedRoot(t, "file.test"), "root.json"); err != nil {
+	if _, err := s.Import(trustedRoot(t, "file.test"), nil, "root.json"); err != nil {
 		t.Fatal(err)
 	}
 	before := stored(s)
@@ -220,6 +267,40 @@ func TestUpdateKnowsTheTwoInstances(t *testing.T) {
 			t.Errorf("%q: %v", mirror, err)
 		}
 	}
+}
+
+// TestUpdateEndsWithItsTimeout has the mirror take for ever over each of its files.
+func TestUpdateEndsWithItsTimeout(t *testing.T) {
+	for _, slow := range []string{"2.root.json", "timestamp.json", "1.snapshot.json", "1.targets.json", "." + rootTarget, "." + configTarget} {
+		r := newRepository(t)
+		r.Config = []byte("{}")
+		r.Publish(trustedRoot(t, "one.test"))
+		s, _ := newStore(t)
+		o := options(r)
+		o.Timeout, o.Transport = time.Minute, &hanging{slow}
+		_, err := s.Update(t.Context(), o)
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), slow) {
+			t.Errorf("%s: updated: %v", slow, err)
+		}
+		if _, err := s.Load(); !errors.Is(err, ErrNone) {
+			t.Errorf("%s: something was stored: %v", slow, err)
+		}
+		o.Transport = nil
+		mustUpdate(t, s, o)
+	}
+}
+
+// hanging answers until a file is asked for, and then lets the time that it is given pass.
+type hanging struct{ file string }
+
+func (h *hanging) RoundTrip(r *http.Request) (*http.Response, error) {
+	if !strings.HasSuffix(r.URL.Path, h.file) {
+		return http.DefaultTransport.RoundTrip(r)
+	}
+	if _, limited := r.Context().Deadline(); !limited {
+		return nil, errors.New("this request may take for ever")
+	}
+	return nil, context.DeadlineExceeded
 }
 
 func TestUpdateEndsWithItsContext(t *testing.T) {

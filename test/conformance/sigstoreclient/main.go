@@ -133,11 +133,14 @@ func (r *request) trust() (roots trust.Roots, wanted trust.Identity, err error) 
 // errInstance says that the imported trusted root is not the one that was asked for.
 var errInstance = errors.New("the imported trusted root is of another instance")
 
-// sigstore is the trusted root that was named, else the imported one. The suite's two instances are told apart by the
-// mirror that it came from; this program fetches nothing itself.
+// sigstore is the trusted root that was named, else the imported one.
 func (r *request) sigstore() (*trust.Sigstore, error) {
 	if r.trustedRoot == "" {
-		return r.imported()
+		imported, err := r.imported()
+		if err != nil {
+			return nil, err
+		}
+		return imported.Sigstore, nil
 	}
 	data, err := read(r.trustedRoot)
 	if err != nil {
@@ -146,7 +149,9 @@ func (r *request) sigstore() (*trust.Sigstore, error) {
 	return trust.LoadSigstore(data)
 }
 
-func (r *request) imported() (*trust.Sigstore, error) {
+// imported is the imported trusted root. The suite's two instances are told apart by the mirror that it came from; this
+// program fetches nothing itself.
+func (r *request) imported() (*store.Root, error) {
 	at := store.Store{Dir: os.Getenv("HALLMARK_TRUST_DIR")}
 	if at.Dir == "" {
 		var err error
@@ -167,6 +172,26 @@ func (r *request) imported() (*trust.Sigstore, error) {
 	}
 	return at.Current()
 }
+
+// servers is the signing config that was named, else the one that came with the imported trusted root.
+func (r *request) servers() ([]byte, error) {
+	if r.config != "" {
+		return read(r.config)
+	}
+	if r.trustedRoot != "" {
+		return nil, errNoServers
+	}
+	imported, err := r.imported()
+	if err == nil && imported.SigningConfig == nil {
+		err = errNoServers
+	}
+	if err != nil {
+		return nil, err
+	}
+	return imported.SigningConfig, nil
+}
+
+var errNoServers = errors.New("want --signing-config: which servers to use")
 
 // digest is the SHA-256 of a file, or what the argument says it is.
 func digest(input string) (hashing.Sum, error) {
@@ -205,14 +230,11 @@ func (r *request) sign(ctx context.Context) error {
 }
 
 func (r *request) signer() (signer.BlobSigner, error) {
-	if r.config == "" {
-		return nil, errors.New("want --signing-config: which servers to use")
-	}
 	root, err := r.sigstore()
 	if err != nil {
 		return nil, err
 	}
-	config, err := read(r.config)
+	config, err := r.servers()
 	if err != nil {
 		return nil, err
 	}

@@ -182,15 +182,22 @@ func (f folder) args(input string) []string {
 	return append(args, input)
 }
 
+// publicGood is a file of the public-good instance's.
+func publicGood(t *testing.T, name string) string {
+	return filepath.Join(vectors(t), "trust", "public-good", name)
+}
+
+const servers = "signing_config_rekor_v2.v0.2.json" // the public-good instance's
+
 // importPublicGood imports the public-good instance's trusted root, which folders without one of their own go by.
-func importPublicGood(t *testing.T) {
+func importPublicGood(t *testing.T, signingConfig []byte) {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(vectors(t), "trust", "public-good", "trusted_root.json"))
+	data, err := os.ReadFile(publicGood(t, "trusted_root.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if _, err := (store.Store{Dir: filepath.Join(dir, "store")}).Import(data, "trusted_root.json"); err != nil {
+	if _, err := (store.Store{Dir: filepath.Join(dir, "store")}).Import(data, signingConfig, "trusted_root.json"); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("HALLMARK_TRUST_DIR", filepath.Join(dir, "store"))
@@ -201,7 +208,7 @@ func TestVerifyBundleFolders(t *testing.T) {
 	if err != nil || len(dirs) != 70 {
 		t.Fatalf("%d folders: %v", len(dirs), err)
 	}
-	importPublicGood(t)
+	importPublicGood(t, nil)
 	seen := map[string]bool{}
 	for _, bundle := range dirs {
 		f := folder{t, filepath.Dir(bundle)}
@@ -232,7 +239,7 @@ func TestVerifyBundleFolders(t *testing.T) {
 // TestVerifyBundleHoldsWhoSigned has bundles that hold refused for their signer alone.
 func TestVerifyBundleHoldsWhoSigned(t *testing.T) {
 	f := folder{t, filepath.Join(vectors(t), "sigstore-conformance", "bundle-verify", "happy-path-v0.3")}
-	importPublicGood(t)
+	importPublicGood(t, nil)
 	if err := run(context.Background(), f.args(f.digest())); err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +262,7 @@ func TestTrustedRootIsTheInstancesOwn(t *testing.T) {
 	if err := run(context.Background(), f.args(f.digest())); !errors.Is(err, store.ErrNone) || !strings.Contains(err.Error(), store.PublicGood) {
 		t.Errorf("nothing imported: %v", err)
 	}
-	importPublicGood(t)
+	importPublicGood(t, nil)
 	if err := run(context.Background(), f.args(f.digest())); err != nil {
 		t.Errorf("public-good: %v", err)
 	}
@@ -265,20 +272,33 @@ func TestTrustedRootIsTheInstancesOwn(t *testing.T) {
 	}
 }
 
-// TestSignBundleLeavesNothingHalfDone has a token refused before anybody is asked for anything.
+// TestSignBundleLeavesNothingHalfDone has a token refused before anybody is asked for anything. Which servers those would
+// be is said by a file or by what was imported, and has to be said.
 func TestSignBundleLeavesNothingHalfDone(t *testing.T) {
-	importPublicGood(t)
 	dir := t.TempDir()
 	file, bundle := filepath.Join(dir, "f"), filepath.Join(dir, "f.sigstore.json")
 	if err := os.WriteFile(file, []byte("f"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	config := filepath.Join(vectors(t), "trust", "public-good", "signing_config_rekor_v2.v0.2.json")
-	for _, form := range [][]string{nil, {"--in-toto"}} {
-		args := append([]string{"sign-bundle"}, form...)
-		err := run(context.Background(), append(args, "--identity-token", "x", "--signing-config", config, "--bundle", bundle, file))
-		if !errors.Is(err, signer.ErrToken) || exists(bundle) {
-			t.Errorf("%q: %v", form, err)
+	config, err := os.ReadFile(publicGood(t, servers))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		imported []byte
+		flags    []string
+		wants    error
+	}{
+		{nil, []string{"--signing-config", publicGood(t, servers)}, signer.ErrToken},
+		{nil, []string{"--signing-config", publicGood(t, servers), "--in-toto"}, signer.ErrToken},
+		{config, nil, signer.ErrToken},
+		{nil, nil, errNoServers},
+		{config, []string{"--trusted-root", publicGood(t, "trusted_root.json")}, errNoServers},
+	} {
+		importPublicGood(t, test.imported)
+		args := append([]string{"sign-bundle", "--identity-token", "x", "--bundle", bundle}, test.flags...)
+		if err := run(context.Background(), append(args, file)); !errors.Is(err, test.wants) || exists(bundle) {
+			t.Errorf("%q, %d bytes imported: %v, want %v", test.flags, len(test.imported), err, test.wants)
 		}
 	}
 }

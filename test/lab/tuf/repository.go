@@ -26,8 +26,11 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
 
-// Target is the name of the trusted root in the repository.
-const Target = "trusted_root.json"
+// The names of the trusted root and of the signing config in the repository.
+const (
+	Target       = "trusted_root.json"
+	ConfigTarget = "signing_config.v0.2.json"
+)
 
 // TrustedRoot is a small trusted_root.json that is good from one time until another; each has keys of its own.
 func TrustedRoot(t testing.TB, name string, from, until time.Time) []byte {
@@ -78,6 +81,7 @@ type Repository struct {
 	Version int64                                 // of what was published last
 	Expires time.Time                             // of what is published next
 	Length  int64                                 // what targets.json says of the target's length; 0: the truth
+	Config  []byte                                // signing config that is published next to the trusted root; nil: none
 	Stamps  [][]byte                              // every timestamp.json that was published
 
 	t        testing.TB
@@ -205,15 +209,14 @@ func (r *Repository) Remove(name string) {
 func (r *Repository) Publish(data []byte) {
 	r.t.Helper()
 	r.Version++
-	file, err := metadata.TargetFile().FromBytes(Target, data, "sha256")
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if r.Length != 0 {
-		file.Length = r.Length
-	}
 	targets := metadata.Targets(r.Expires)
-	targets.Signed.Version, targets.Signed.Targets = r.Version, map[string]*metadata.TargetFiles{Target: file}
+	targets.Signed.Version, targets.Signed.Targets = r.Version, map[string]*metadata.TargetFiles{Target: r.target(Target, data)}
+	if r.Length != 0 {
+		targets.Signed.Targets[Target].Length = r.Length
+	}
+	if r.Config != nil {
+		targets.Signed.Targets[ConfigTarget] = r.target(ConfigTarget, r.Config)
+	}
 	snapshot := metadata.Snapshot(r.Expires)
 	snapshot.Signed.Version, snapshot.Signed.Meta["targets.json"] = r.Version, metadata.MetaFile(r.Version)
 	stamp := metadata.Timestamp(r.Expires)
@@ -222,7 +225,17 @@ func (r *Repository) Publish(data []byte) {
 	r.Put(fmt.Sprintf("%d.snapshot.json", r.Version), Sign(r, snapshot, r.Key))
 	r.Stamps = append(r.Stamps, Sign(r, stamp, r.Key))
 	r.Put("timestamp.json", r.Stamps[len(r.Stamps)-1])
-	r.Put("targets/"+hex.EncodeToString(file.Hashes["sha256"])+"."+Target, data)
+}
+
+// target puts a file where it is looked for, and returns what targets.json says of it.
+func (r *Repository) target(name string, data []byte) *metadata.TargetFiles {
+	r.t.Helper()
+	file, err := metadata.TargetFile().FromBytes(name, data, "sha256")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.Put("targets/"+hex.EncodeToString(file.Hashes["sha256"])+"."+name, data)
+	return file
 }
 
 // Asked reports whether a file with this in its name was asked for since the last call.

@@ -68,7 +68,7 @@ apostrophe before it.`,
 	a.policy.bindChain(f)
 	f.StringVar(&a.State, "state", "", "`DIR` where is remembered what was seen: by verify, and by the last audit")
 	f.BoolVar(&a.Resume, "resume", false, "go on where an audit with the same --state was interrupted")
-	f.StringVar(&a.Simulate, "simulate", "", "policy `FILE`: say what would stop working under it; the exit code is about that")
+	f.StringVar(&a.Simulate, "simulate", "", "policy `FILE|REF`: say what would stop working under it; the exit code is about that")
 	f.StringVar(&a.Format, "format", "text", "`FORMAT`: text, json (one object a line), csv, sarif or html (one page)")
 	f.BoolVar(&a.JSON, "json", false, "print one JSON object a line: --format json")
 	f.BoolVar(&a.Quiet, "quiet", false, "print no rows and no progress, only what it amounts to")
@@ -99,10 +99,8 @@ func (a *auditFlags) check(c *cobra.Command) error {
 		return usagef("--workers %d: it is 1 to 64", a.Workers)
 	case a.policy.File == "" && a.Simulate != "":
 		return usagef("--simulate compares with --policy, and there is none")
-	case a.policy.File == "" && len(a.policy.Evidence) > 0:
-		return usagef("--evidence needs --policy")
 	case a.policy.File == "":
-		return nil
+		return a.policy.alone()
 	}
 	for _, name := range []string{"public-key", "certificate-chain", "certificate-subject", "identity", "identity-provider", "require-log", "log-threshold", "timestamp-threshold"} {
 		if c.Flags().Changed(name) {
@@ -128,7 +126,7 @@ func (a *auditFlags) run(c *cobra.Command, s streams, args []string) error {
 	if a.State != "" {
 		o.State = &audit.State{Dir: a.State}
 	}
-	j, library, err := a.judges(&o)
+	j, library, err := a.judges(c.Context(), &o)
 	if err != nil {
 		return err
 	}
@@ -163,7 +161,7 @@ func (a *auditFlags) run(c *cobra.Command, s streams, args []string) error {
 }
 
 // judges reads by what is decided, and where inputs are found that the registries do not hold.
-func (a *auditFlags) judges(o *audit.Options) (audit.Judge, *registry.Library, error) {
+func (a *auditFlags) judges(ctx context.Context, o *audit.Options) (audit.Judge, *registry.Library, error) {
 	var j audit.Judge
 	if a.policy.File == "" {
 		err := a.thresholds.apply(&j.Policy)
@@ -172,7 +170,7 @@ func (a *auditFlags) judges(o *audit.Options) (audit.Judge, *registry.Library, e
 		}
 		return j, nil, err
 	}
-	file, err := loadPolicy(a.policy.File)
+	file, err := a.policy.source.load(ctx, a.policy.File, a.net.options())
 	if err != nil {
 		return j, nil, err
 	}
@@ -197,7 +195,7 @@ func (a *auditFlags) judges(o *audit.Options) (audit.Judge, *registry.Library, e
 	}
 	if j, err = a.byPolicy(file, library); err == nil && a.Simulate != "" {
 		var next *policyFile
-		if next, err = loadPolicy(a.Simulate); err == nil {
+		if next, err = (&policySource{}).load(ctx, a.Simulate, a.net.options()); err == nil {
 			var other audit.Judge
 			other, err = a.byPolicy(next, library)
 			o.Simulate = &other

@@ -40,7 +40,7 @@ func ParseDigest(class DigestClass, s string) (Digest, error) {
 	algorithm, digits, _ := strings.Cut(s, ":")
 	d := Digest{Class: class, Hex: digits}
 	if algorithm != d.algorithm() {
-		return Digest{}, fmt.Errorf("digest %q: one of class %s begins with %s:", clip(s), clip(string(class)), d.algorithm())
+		return Digest{}, fmt.Errorf("digest %q: one of class %s begins with %q", clip(s), clip(string(class)), d.algorithm()+":")
 	}
 	if err := d.check(); err != nil {
 		return Digest{}, fmt.Errorf("digest %q: %w", clip(s), err)

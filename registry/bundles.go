@@ -53,6 +53,11 @@ func (r *Repo) bundles(ctx context.Context, subject string) ([]chain.Item, error
 	if err != nil {
 		return nil, err
 	}
+	return r.bundlesAt(ctx, subject, digestsOf(listed))
+}
+
+// bundlesAt reads those of the listed referrers of subject that are bundles.
+func (r *Repo) bundlesAt(ctx context.Context, subject string, listed []string) ([]chain.Item, error) {
 	if len(listed) > maxBundles {
 		return nil, tooLarge(fmt.Sprintf("%d bundles", len(listed)), maxBundles)
 	}
@@ -60,17 +65,25 @@ func (r *Repo) bundles(ctx context.Context, subject string) ([]chain.Item, error
 	left := &budget{left: maxEvidence}
 	work, inner := errgroup.WithContext(ctx)
 	work.SetLimit(defaultWorkers)
-	for i, entry := range listed {
+	for i, digest := range listed {
 		work.Go(func() error {
-			item, err := r.bundle(inner, subject, entry.Digest, left)
+			item, err := r.bundle(inner, subject, digest, left)
 			items[i] = item
-			return doing(err, "referrer %s", entry.Digest)
+			return doing(err, "referrer %s", digest)
 		})
 	}
 	if err := work.Wait(); err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(items, func(i chain.Item) bool { return i.Where == "" }), nil
+}
+
+func digestsOf(listed []referrer) []string {
+	out := make([]string, len(listed))
+	for i, l := range listed {
+		out[i] = l.Digest
+	}
+	return out
 }
 
 // referrers lists what may be a bundle of subject, each once, sorted by digest.

@@ -11,11 +11,12 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/hallmark-project/hallmark/pkg/retry"
 )
 
 // Caps on what one answer may make the client do.
@@ -40,8 +41,7 @@ type client struct {
 	patience
 
 	reached atomic.Bool // there was an answer
-	mu      sync.Mutex
-	scheme  string // empty until known
+	reach   *connection
 }
 
 // call is one request.
@@ -186,18 +186,18 @@ func (c *client) follow(base, from *url.URL, location string) (*url.URL, error) 
 // base returns the registry's address. HTTPS it is; where plain HTTP is allowed too, the first call finds out which of
 // the two is spoken.
 func (c *client) base(ctx context.Context) (*url.URL, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.scheme == "" {
-		c.scheme = "https"
+	c.reach.mu.Lock()
+	defer c.reach.mu.Unlock()
+	if c.reach.scheme == "" {
+		c.reach.scheme = "https"
 		if c.plain {
 			if err := c.probe(ctx); err != nil {
-				c.scheme = ""
+				c.reach.scheme = ""
 				return nil, err
 			}
 		}
 	}
-	return &url.URL{Scheme: c.scheme, Host: c.host}, nil
+	return &url.URL{Scheme: c.reach.scheme, Host: c.host}, nil
 }
 
 func (c *client) probe(ctx context.Context) error {
@@ -208,7 +208,7 @@ func (c *client) probe(ctx context.Context) error {
 	}
 	var dial *net.OpError
 	if errors.Is(err, http.ErrSchemeMismatch) || (errors.As(err, &dial) && dial.Op == "dial") {
-		c.scheme = "http"
+		c.reach.scheme = "http"
 		return nil
 	}
 	return err
@@ -270,7 +270,7 @@ func drain(resp *http.Response) {
 // refusal turns an answer of another status than was wanted into an error, and ends it.
 func refusal(resp *http.Response) error {
 	defer resp.Body.Close()
-	e := &StatusError{Code: resp.StatusCode, RetryAfter: retryAfter(resp.Header)}
+	e := &StatusError{Code: resp.StatusCode, RetryAfter: retry.After(resp.Header)}
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorDetail))
 	if err != nil {
 		return e

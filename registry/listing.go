@@ -9,6 +9,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/hallmark-project/hallmark/attestations/chain"
 )
 
 // Caps on what one index may lead to.
@@ -120,24 +122,44 @@ func (r *remote) head(ctx context.Context, tag string) (digest string, err error
 // that it lists, and those of indexes among them; each once, in their order. More than 1000, or more than three indexes
 // below each other, is an ErrTooLarge.
 func (r *Repo) Below(ctx context.Context, digest string) ([]Descriptor, error) {
-	seen := map[string]bool{}
 	var out []Descriptor
-	err := r.below(ctx, digest, 0, seen, &out)
-	return out, doing(err, "list manifests of %s in %s", digest, r.Name())
+	ref := r.ref
+	ref.tag, ref.digest = "", digest
+	err := r.Visit(ctx, ref, func(d Descriptor, _ []byte) error {
+		out = append(out, d)
+		return nil
+	})
+	return out, err
 }
 
-func (r *Repo) below(ctx context.Context, digest string, depth int, seen map[string]bool, out *[]Descriptor) error {
-	if seen[digest] {
+// Visit calls visit for each of the manifests that ref stands for, as Below lists them, with the bytes that were checked
+// against its digest. They are visit's for the call. An error of visit ends it and is returned.
+func (r *Repo) Visit(ctx context.Context, ref Ref, visit func(d Descriptor, raw []byte) error) error {
+	target := ref.digest
+	if target == "" {
+		target = ref.tag
+	}
+	if ref.Name() != r.ref.Name() || target == "" {
+		return fmt.Errorf("list manifests of %s: no tag and no digest in %s", ref, r.Name())
+	}
+	return doing(r.visit(ctx, target, 0, map[string]bool{}, visit), "list manifests of %s", ref)
+}
+
+func (r *Repo) visit(ctx context.Context, target string, depth int, seen map[string]bool, visit func(Descriptor, []byte) error) error {
+	if seen[target] {
 		return nil
 	}
-	seen[digest] = true
-	m, err := r.byDigest(ctx, digest)
+	read := r.read
+	if (Descriptor{Digest: target}).check() == nil {
+		read = r.byDigest
+	}
+	m, err := read(ctx, target)
 	if err != nil {
 		return err
 	}
+	seen[m.descriptor.Digest] = true
 	if !slices.Contains(indexTypes, m.descriptor.MediaType) {
-		*out = append(*out, m.descriptor)
-		return nil
+		return visit(m.descriptor, m.raw)
 	}
 	if depth == maxNesting {
 		return tooLarge("indexes below each other", maxNesting)
@@ -155,7 +177,7 @@ func (r *Repo) below(ctx context.Context, digest string, depth int, seen map[str
 		if err := d.check(); err != nil {
 			return fmt.Errorf("decode index: %w", err)
 		}
-		if err := r.below(ctx, d.Digest, depth+1, seen, out); err != nil {
+		if err := r.visit(ctx, d.Digest, depth+1, seen, visit); err != nil {
 			return fmt.Errorf("%s: %w", d.Digest, err)
 		}
 	}
@@ -172,9 +194,17 @@ func (r *Repo) Referrers(ctx context.Context, subject string) ([]string, error) 
 	if err != nil {
 		return nil, doing(err, "list evidence of %s of %s", subject, r.Name())
 	}
-	out := make([]string, len(listed))
-	for i, l := range listed {
-		out[i] = l.Digest
+	return digestsOf(listed), nil
+}
+
+// BundlesOf returns the bundles of the manifest with the given digest among those of its Referrers that are named, as
+// Bundles returns all.
+func (r *Repo) BundlesOf(ctx context.Context, subject string, referrers []string) ([]chain.Item, error) {
+	for _, digest := range append([]string{subject}, referrers...) {
+		if err := (Descriptor{Digest: digest}).check(); err != nil {
+			return nil, err
+		}
 	}
-	return out, nil
+	items, err := r.bundlesAt(ctx, subject, referrers)
+	return items, doing(err, "read evidence of %s of %s", subject, r.Name())
 }

@@ -26,7 +26,7 @@ func newRemote(ref Ref, o Options) (*remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	home, away, err := newTransports(o)
+	reach, err := o.connect(ref.host)
 	if err != nil {
 		return nil, err
 	}
@@ -39,8 +39,9 @@ func newRemote(ref Ref, o Options) (*remote, error) {
 	return &remote{
 		path: "/v2/" + ref.repository,
 		client: &client{
-			home:     &http.Client{Transport: home, CheckRedirect: stay},
-			away:     &http.Client{Transport: away, CheckRedirect: stay},
+			home:     &http.Client{Transport: reach.home, CheckRedirect: stay},
+			away:     &http.Client{Transport: reach.away, CheckRedirect: stay},
+			reach:    reach,
 			host:     ref.host,
 			plain:    o.InsecureHTTP || isLoopback(host),
 			alone:    o.Alone,

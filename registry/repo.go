@@ -39,6 +39,8 @@ type Options struct {
 	Retries int
 	// Wait waits before a retry, or until ctx ends, whose cause it then returns. nil: by the clock.
 	Wait func(ctx context.Context, d time.Duration) error
+
+	shared *shared // nil: every repository has connections of its own
 }
 
 // Repo is a repository of a registry, or an OCI image layout on disk. Its methods are safe for concurrent use. Close it

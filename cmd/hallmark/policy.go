@@ -20,7 +20,7 @@ have to be there, and what each input has to pass itself. pkg/policy/README.md d
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newPolicyLint(s), newPolicyTest(s), newPolicyExplain(s), newPolicyInputs(s))
+	c.AddCommand(newPolicyInit(s), newPolicyLint(s), newPolicyTest(s), newPolicyExplain(s), newPolicyInputs(s))
 	return c
 }
 
@@ -66,12 +66,12 @@ POLICY is a file, or HOST/NAME:TAG, HOST/NAME@sha256:… or oci:DIR[:TAG] of an 
   hallmark policy lint prod.yaml --strict --json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			d, err := source.load(c.Context(), args[0], net.options())
+			p, err := source.load(c.Context(), args[0], net.options())
 			if err != nil {
 				return showRefused(s, err, out)
 			}
-			warnings := d.Warnings(time.Now())
-			if err := showLint(s, d, warnings, out); err != nil {
+			warnings := p.doc.Warnings(time.Now())
+			if err := showLint(s, p.doc, warnings, out); err != nil {
 				return err
 			}
 			if strict && len(warnings) > 0 {
@@ -139,11 +139,11 @@ what must hold.`,
 		Example: `  hallmark policy explain prod.yaml`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			d, err := source.load(c.Context(), args[0], net.options())
+			p, err := source.load(c.Context(), args[0], net.options())
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprint(s.out, d.Explain())
+			_, err = fmt.Fprint(s.out, p.doc.Explain())
 			return err
 		},
 	}

@@ -63,7 +63,7 @@ remembered; and floors, as {prod: 3}. Reasons are all that the decision has.`,
 			if err != nil {
 				return err
 			}
-			d, err := (&policySource{}).load(c.Context(), args[0], registry.Options{Offline: true})
+			p, err := (&policySource{}).load(c.Context(), args[0], registry.Options{Offline: true})
 			if err != nil {
 				return err
 			}
@@ -79,11 +79,9 @@ remembered; and floors, as {prod: 3}. Reasons are all that the decision has.`,
 			if err != nil {
 				return err
 			}
-			run := tester{doc: d, policyDir: filepath.Dir(path), dir: filepath.Dir(at)}
-			if d.NeedsSigstore() {
-				if run.sigstore, err = loadSigstore(whom.TrustedRoot, whom.TrustDir); err != nil {
-					return err
-				}
+			run := tester{policy: p, dir: filepath.Dir(at)}
+			if run.sigstore, err = p.sigstore(&whom); err != nil {
+				return err
 			}
 			r, err := run.all(c.Context(), table)
 			if err != nil {
@@ -100,14 +98,13 @@ remembered; and floors, as {prod: 3}. Reasons are all that the decision has.`,
 
 // tester decides on the cases of a table.
 type tester struct {
-	doc       *policy.Document
-	policyDir string
-	dir       string // of the table
-	sigstore  *trust.Sigstore
+	policy   *policyFile
+	dir      string // of the table
+	sigstore *trust.Sigstore
 }
 
 func (t *tester) all(ctx context.Context, table *policy.Table) (testedResult, error) {
-	r := testedResult{Schema: "hallmark.tested/v1", Policy: t.doc.Digest}
+	r := testedResult{Schema: "hallmark.tested/v1", Policy: t.policy.doc.Digest}
 	for _, c := range table.Cases {
 		got, err := t.one(ctx, c)
 		if err != nil {
@@ -121,21 +118,21 @@ func (t *tester) all(ctx context.Context, table *policy.Table) (testedResult, er
 // one decides on a case. Of a set that is used together the worst verdict counts, and every reason.
 func (t *tester) one(ctx context.Context, c policy.Case) (testedCase, error) {
 	out := testedCase{Name: c.Name, Expect: c.Expect, Want: slices.Clip(append([]policy.Reason{}, c.Reasons...)), Verdict: policy.Yes, Reasons: []policy.Reason{}}
-	lib, err := registry.OpenLibrary(registry.LibraryOptions{Paths: t.paths(c.Evidence), Registry: registry.Options{Offline: true}, Sources: t.doc.Sources})
+	lib, err := registry.OpenLibrary(registry.LibraryOptions{Paths: t.paths(c.Evidence), Registry: registry.Options{Offline: true}, Sources: t.policy.doc.Sources})
 	if err != nil {
 		return out, err
 	}
 	defer lib.Close()
 	o := chain.PolicyOptions{Sigstore: t.sigstore, Now: func() time.Time { return c.Now }, Floors: c.Floors}
-	if t.doc.Lists != nil {
-		lists := registry.Lists{From: t.doc.Lists.From, Dir: t.policyDir, Options: registry.Options{Offline: true}}
+	if lists := t.policy.lists(registry.Options{Offline: true}); lists != nil {
+		o.Revocations = []chain.Source{lib.Lists(*lists)}
 		if c.Revocations != "" {
 			lists.From, lists.Dir = "./"+filepath.Base(c.Revocations), filepath.Dir(t.path(c.Revocations))
+			o.Revocations = []chain.Source{lists}
 		}
-		o.Revocations = []chain.Source{lists}
 	}
 	if c.State != "" {
-		if o.State, err = (registry.States{Dir: t.path(c.State)}).Load(t.doc.Name); err != nil {
+		if o.State, err = (registry.States{Dir: t.path(c.State)}).Load(t.policy.doc.Name); err != nil {
 			return out, err
 		}
 	}
@@ -143,7 +140,7 @@ func (t *tester) one(ctx context.Context, c policy.Case) (testedCase, error) {
 	for _, path := range t.paths(c.Artifacts) {
 		targets = append(targets, chain.Target{Artifact: &chain.Files{Path: path}, Sources: []chain.Source{registry.Beside{Path: path}}})
 	}
-	if out.decisions, _, err = chain.VerifyPolicy(ctx, targets, lib, t.doc, o); err != nil {
+	if out.decisions, _, err = chain.VerifyPolicy(ctx, targets, lib, t.policy.doc, o); err != nil {
 		return out, err
 	}
 	for _, d := range out.decisions {

@@ -39,6 +39,7 @@ type progress struct {
 	began    time.Time
 	last     time.Time
 	terminal bool
+	things   bool // things are counted, not bytes
 	bars     *mpb.Progress
 	bar      *mpb.Bar
 	held     int // how many have something else on the terminal
@@ -57,6 +58,20 @@ func newProgress(s streams, verb string, o output) *progress {
 	return p
 }
 
+// counts is update for things of which the word says what became of them. Another word begins anew.
+func (p *progress) counts(word string, done, total int) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	if p.verb != word {
+		p.clear()
+		p.verb, p.things = word, true
+	}
+	p.mu.Unlock()
+	p.update(int64(done), int64(total))
+}
+
 // update says that done of total bytes are through. It may be called by several goroutines.
 func (p *progress) update(done, total int64) {
 	if p == nil {
@@ -70,13 +85,21 @@ func (p *progress) update(done, total int64) {
 	case p.terminal:
 		if p.bar == nil { // with a total of nothing, so that it can still grow
 			p.bars = mpb.New(mpb.WithOutput(p.s.err), mpb.WithWidth(40), mpb.WithAutoRefresh())
-			p.bar = p.bars.AddBar(0, mpb.BarRemoveOnComplete(), mpb.PrependDecorators(decor.Name(p.verb+" "), decor.CountersKiloByte("% .1f / % .1f")),
-				mpb.AppendDecorators(decor.NewAverageSpeed(decor.SizeB1000(0), "% .1f  ", p.began), decor.NewAverageETA(decor.ET_STYLE_GO, p.began, nil)))
+			counted, speed := decor.CountersKiloByte("% .1f / % .1f"), decor.NewAverageSpeed(decor.SizeB1000(0), "% .1f  ", p.began)
+			if p.things {
+				counted, speed = decor.CountersNoUnit("%d / %d"), decor.NewAverageSpeed(nil, "%.0f/s  ", p.began)
+			}
+			p.bar = p.bars.AddBar(0, mpb.BarRemoveOnComplete(), mpb.PrependDecorators(decor.Name(p.verb+" "), counted),
+				mpb.AppendDecorators(speed, decor.NewAverageETA(decor.ET_STYLE_GO, p.began, nil)))
 		}
 		p.bar.SetTotal(total, false)
 		p.bar.SetCurrent(done)
 	case now.Sub(p.last) >= progressEvery:
 		p.last = now
+		if p.things {
+			fmt.Fprintf(p.s.err, "hallmark: %s %d of %d\n", p.verb, done, total)
+			return
+		}
 		rate := int64(float64(done) / now.Sub(p.began).Seconds())
 		fmt.Fprintf(p.s.err, "hallmark: %s % .1f of % .1f, % .1f/s\n", p.verb, decor.SizeB1000(done), decor.SizeB1000(total), decor.SizeB1000(rate))
 	}

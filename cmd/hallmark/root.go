@@ -131,7 +131,7 @@ hallmark run has those of the command that it runs, and 125.`,
 		return pflag.NormalizedName(strings.ReplaceAll(name, "_", "-"))
 	})
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return withUsage(c, err) })
-	root.AddCommand(newDigest(s), newRun(s), newSign(s), newVerify(s), newInspect(s), newAttest(s), newApprove(s), newRelease(s), newDeploy(s), newIngest(s), newShow(s),
+	root.AddCommand(newDigest(s), newRun(s), newSign(s), newVerify(s), newAudit(s), newInspect(s), newAttest(s), newApprove(s), newRelease(s), newDeploy(s), newIngest(s), newShow(s),
 		newPolicy(s), newRevoke(s), newExport(s), newPush(s), newPull(s), newCopy(s), newIndex(s), newLineage(s), newImpact(s), newTrust(s), newKeygen(s), newVersion(s))
 	for _, c := range withBelow(root) {
 		if check := c.Args; check != nil {

@@ -132,6 +132,8 @@ func TestOutputFitsItsSchema(t *testing.T) {
 		{exitDone, "sign oci:layout:v2 --private-key trainer.key --kind dataset"},
 		{exitDone, "copy oci:layout:v2 oci-archive:chat.tar:v2"},
 		{exitDone, "verify chat --public-key trainer.pub"},
+		{exitDone, "audit oci:layout --public-key trainer.pub --state seen"},
+		{exitUnknown, "audit oci:layout oci:nowhere --public-key trainer.pub --state seen"},
 		{exitDone, "pull oci:layout:v2 pulled --public-key trainer.pub"},
 		{exitDone, "inspect chat"},
 		{exitDone, "inspect oci:layout:v2 --public-key trainer.pub"},

@@ -21,6 +21,7 @@ import (
 // policyFlags is what verifying by a policy over a chain takes besides.
 type policyFlags struct {
 	File     string
+	source   policySource
 	Evidence []string
 	State    string
 	Floors   []string
@@ -45,14 +46,15 @@ func (p *policyFlags) bind(f *pflag.FlagSet) {
 
 // bindChain binds what says by which policy, and where the inputs are.
 func (p *policyFlags) bindChain(f *pflag.FlagSet) {
-	f.StringVar(&p.File, "policy", "", "policy `FILE` over the whole chain: what the artifact was made from, by whom, and who says so")
+	f.StringVar(&p.File, "policy", "", "policy `FILE|REF` over the whole chain: what the artifact was made from, by whom, and who says so")
+	p.source.bind(f)
 	f.StringArrayVar(&p.Evidence, "evidence", nil, "where inputs and what is said of them lie, with --policy: an artifact, layout or exported folder `ARTIFACT|DIR|REF` (repeats)")
 }
 
 // alone names the flags that mean nothing without a policy.
 func (p *policyFlags) alone() error {
 	for name, given := range map[string]bool{"evidence": len(p.Evidence) > 0, "state": p.State != "", "release-floor": len(p.Floors) > 0,
-		"warn": p.Warn, "vsa": p.VSA != "", "verifier-id": p.Verifier != "", "resource-uri": p.Resource != ""} {
+		"policy-digest": p.source.Digest != "", "policy-signer": len(p.source.Signers) > 0, "warn": p.Warn, "vsa": p.VSA != "", "verifier-id": p.Verifier != "", "resource-uri": p.Resource != ""} {
 		if given {
 			return usagef("--%s needs --policy", name)
 		}
@@ -125,11 +127,17 @@ func (r *chainRun) close() error {
 
 // prepare reads the policy and finds what args name. What cannot be found is decided on all the same.
 func (p *policyFlags) prepare(ctx context.Context, args []string, whom *trustFlags, net *networkFlags, list *listFlags, bar *progress) (*chainRun, error) {
-	file, err := loadPolicy(p.File)
+	file, err := p.source.load(ctx, p.File, net.options())
 	if err != nil {
 		return nil, err
 	}
+	return p.prepareBy(ctx, file, args, whom, net, list, bar)
+}
+
+// prepareBy is prepare by a policy that was read.
+func (p *policyFlags) prepareBy(ctx context.Context, file *policyFile, args []string, whom *trustFlags, net *networkFlags, list *listFlags, bar *progress) (*chainRun, error) {
 	r := &chainRun{policy: file}
+	var err error
 	if r.options.Sigstore, err = file.sigstore(whom); err != nil {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ type ID uint32
 
 // Builder collects edges. The zero Builder is empty and ready. It is not safe for concurrent use.
 type Builder struct {
-	ids     map[Node]ID
+	ids     map[string]map[string]ID // by class and digest: there are few classes
 	nodes   []Node
 	roleIDs map[string]uint16
 	roles   []string
@@ -63,7 +63,7 @@ const (
 // Node returns n's number, and adds n if it is new: a node may be there without an edge. A node without class or digest is
 // an error.
 func (b *Builder) Node(n Node) (ID, error) {
-	if id, ok := b.ids[n]; ok {
+	if id, ok := b.Find(n); ok {
 		return id, nil
 	}
 	switch {
@@ -73,17 +73,20 @@ func (b *Builder) Node(n Node) (ID, error) {
 		return 0, &LimitError{What: LimitNodes, Limit: maxNumbers, At: n}
 	}
 	if b.ids == nil {
-		b.ids = map[Node]ID{}
+		b.ids = map[string]map[string]ID{}
+	}
+	if b.ids[n.Class] == nil {
+		b.ids[n.Class] = map[string]ID{}
 	}
 	id := ID(len(b.nodes))
-	b.ids[n] = id
+	b.ids[n.Class][n.Digest] = id
 	b.nodes = append(b.nodes, n)
 	return id, nil
 }
 
 // Find returns n's number, and whether n was added.
 func (b *Builder) Find(n Node) (ID, bool) {
-	id, ok := b.ids[n]
+	id, ok := b.ids[n.Class][n.Digest]
 	return id, ok
 }
 
@@ -156,7 +159,7 @@ func (b *Builder) Graph() *Graph {
 	slices.Sort(g.roles)
 	number := make([]uint32, len(g.nodes))
 	for i, n := range g.nodes {
-		number[b.ids[n]] = uint32(i)
+		number[b.ids[n.Class][n.Digest]] = uint32(i)
 	}
 	rank := make([]uint16, len(g.roles))
 	for i, r := range g.roles {

@@ -198,7 +198,7 @@ func (x *Index) Bundles(ctx context.Context, id string) (out []Bundle, err error
 		for at := s.nodes[n].bundle; at > 0; {
 			b := s.bundles[at-1]
 			at = b.before
-			shown := Bundle{Where: s.words.text(b.where), PredicateType: s.words.text(b.predicateType), Signer: s.words.text(b.signer),
+			shown := Bundle{Where: s.whereIs(b), PredicateType: s.words.text(b.predicateType), Signer: s.words.text(b.signer),
 				Reason: policy.Reason(s.words.text(b.reason)), SaysNo: b.saysNo}
 			if b.name != (sum{}) {
 				shown.Name = b.name.String()

@@ -280,7 +280,7 @@ func TestOpenSaysWhatIsNoIndex(t *testing.T) {
 // TestManyMakeOneIndex has programs, as it were, that all find no index and make it.
 func TestManyMakeOneIndex(t *testing.T) {
 	eachStore(t, func(t *testing.T, at string) {
-		const programs = 8
+		const programs = 16
 		var work errgroup.Group
 		for i := range programs {
 			work.Go(func() error {

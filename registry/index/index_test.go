@@ -206,6 +206,28 @@ func TestDeploymentsEndWhenTheyAreRetired(t *testing.T) {
 	}
 }
 
+// TestDeploymentsDoNotDependOnTheOrderTheyAreReadIn records a deployment and its end in both orders.
+func TestDeploymentsDoNotDependOnTheOrderTheyAreReadIn(t *testing.T) {
+	for _, c := range []struct {
+		deployed, retired time.Time
+		runs              int
+	}{{then, then.Add(1), 0}, {then.Add(1), then, 1}, {then, then, 1}} {
+		entry := func(n int, action attestations.DeploymentAction, at time.Time) Entry {
+			o := opened(n, n).(Opened)
+			o.body.About, o.body.Deployment = digest("a"), deploymentBody{"https://prod.example", string(action), at}
+			return o
+		}
+		up, down := entry(1, attestations.Deployed, c.deployed), entry(2, attestations.Retired, c.retired)
+		for _, order := range [][]Entry{{up, down}, {down, up}} {
+			x := create(t, InMemory)
+			mustRecord(t, x, order...)
+			if runs, err := x.Deployed(t.Context(), digest("a")); err != nil || len(runs) != c.runs {
+				t.Errorf("deployed %s, retired %s: runs %v (%v)", c.deployed, c.retired, runs, err)
+			}
+		}
+	}
+}
+
 // TestNewestRevocationListCounts has the newer list take an entry back.
 func TestNewestRevocationListCounts(t *testing.T) {
 	w := newWorld(t, lab.Options{Referrers: true})

@@ -2,6 +2,7 @@ package index
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -19,7 +20,7 @@ type state struct {
 	nodes   []facts        // by lineage.ID
 
 	bundles  []bundle
-	words    interned // predicate types, signers, places: few, and often
+	words    interned // predicate types, signers, repositories: few, and often
 	names    map[string][]Name
 	namedAs  map[lineage.ID][]string // every reference that ever named it
 	listed   map[place]listing
@@ -51,8 +52,9 @@ type facts struct {
 type bundle struct {
 	name          sum // own name; zero: it cannot be read
 	time          int64
+	manifest      sum    // digest that its place ends with; zero: it ends otherwise
 	before        uint32 // of the same artifact, as facts.bundle
-	where         uint32
+	where         uint32 // the place without that digest
 	predicateType uint32
 	signer        uint32 // 0: it was refused
 	reason        uint32 // 0: it was opened
@@ -192,7 +194,7 @@ func (s *state) add(about string, b bundle) (lineage.ID, error) {
 		return 0, err
 	}
 	for at := s.nodes[id].bundle; at > 0; at = s.bundles[at-1].before {
-		if old := &s.bundles[at-1]; old.name == b.name && old.where == b.where {
+		if old := &s.bundles[at-1]; old.name == b.name && old.where == b.where && old.manifest == b.manifest {
 			if old.reason > 0 {
 				s.refusals--
 			}
@@ -207,9 +209,28 @@ func (s *state) add(about string, b bundle) (lineage.ID, error) {
 	return id, nil
 }
 
+// place is a bundle at a place. Most places end with the digest of a manifest, and then differ in it alone.
+func (s *state) place(where string) bundle {
+	if at := strings.LastIndexByte(where, ' ') + 1; at > 0 {
+		if digest, err := hashing.ParseSum(where[at:]); err == nil {
+			return bundle{where: s.words.id(where[:at]), manifest: digest}
+		}
+	}
+	return bundle{where: s.words.id(where)}
+}
+
+func (s *state) whereIs(b bundle) string {
+	if b.manifest == (sum{}) {
+		return s.words.text(b.where)
+	}
+	return s.words.text(b.where) + b.manifest.String()
+}
+
 func (s *state) refused(b *refusedBody) error {
-	name, _ := hashing.ParseSum(b.Bundle) // one that cannot be read has none
-	_, err := s.add(b.About, bundle{name: name, where: s.words.id(b.Where), predicateType: s.words.id(b.Type), reason: s.words.id(b.Reason)})
+	found := s.place(b.Where)
+	found.name, _ = hashing.ParseSum(b.Bundle) // one that cannot be read has none
+	found.predicateType, found.reason = s.words.id(b.Type), s.words.id(b.Reason)
+	_, err := s.add(b.About, found)
 	s.refusals++
 	return err
 }
@@ -220,7 +241,8 @@ func (s *state) opened(b *openedBody) error {
 		return err
 	}
 	signer := b.Signer.String()
-	made := bundle{name: name, where: s.words.id(b.Where), predicateType: s.words.id(b.Type), signer: s.words.id(signer), saysNo: b.SaysNo}
+	made := s.place(b.Where)
+	made.name, made.predicateType, made.signer, made.saysNo = name, s.words.id(b.Type), s.words.id(signer), b.SaysNo
 	if !b.Time.IsZero() {
 		made.time = b.Time.UnixNano()
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/hallmark-project/hallmark/attestations"
 	"github.com/hallmark-project/hallmark/pkg/lineage"
 	"github.com/hallmark-project/hallmark/pkg/policy"
+	"github.com/hallmark-project/hallmark/registry"
 	"github.com/hallmark-project/hallmark/test/lab"
 )
 
@@ -147,6 +148,61 @@ func TestUpdateDoesNotFollowWhatItCannotOpen(t *testing.T) {
 	}
 }
 
+// TestBundleOnAnotherArtifactIsRefused attaches to one artifact all that is signed about another: a signature on its files,
+// a claim, and what cosign looks for.
+func TestBundleOnAnotherArtifactIsRefused(t *testing.T) {
+	w := newWorld(t, lab.Options{Referrers: true})
+	one, two := w.push("llm/one", "v1", deployment("https://prod.example", attestations.Deployed, then)), w.push("llm/two", "v1")
+	st, err := attestations.NewCosignStatement(one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.attachTo("llm/one", one, w.sign(st))
+	x := create(t, InMemory)
+	if r := w.mustUpdate(x); r.Opened != 4 || r.Refused != 0 {
+		t.Fatalf("where they belong: %+v", r)
+	}
+	ref, err := registry.ParseRef(w.host + "/llm/one@" + one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, err := registry.Find(t.Context(), ref, w.options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	items, err := stored.Evidence(t.Context())
+	if err != nil || len(items) != 3 {
+		t.Fatalf("%d bundles, %v", len(items), err)
+	}
+	for _, item := range items {
+		w.attachTo("llm/two", two, item.Bundle)
+	}
+	if r := w.mustUpdate(x); r.Opened != 1 || r.Refused != 3 {
+		t.Errorf("on another artifact: %+v", r)
+	}
+	bundles, err := x.Bundles(t.Context(), two)
+	if err != nil || len(bundles) != 4 || slices.ContainsFunc(bundles, func(b Bundle) bool { return b.Reason != "" && b.Reason != policy.IDMismatch }) {
+		t.Errorf("bundles %+v (%v)", bundles, err)
+	}
+	if runs, err := x.Deployed(t.Context(), two); err != nil || len(runs) != 0 {
+		t.Errorf("it runs at %v (%v)", runs, err)
+	}
+}
+
+// TestBundleAtTwoPlacesIsTwo has the same bundle attached twice, as two tools do.
+func TestBundleAtTwoPlacesIsTwo(t *testing.T) {
+	x := create(t, InMemory)
+	for _, where := range []string{"a " + digest("1"), "a " + digest("2"), "b " + digest("1"), "b", "b 1"} {
+		o := opened(1, 1).(Opened)
+		o.body.Where = where
+		mustRecord(t, x, o, Refused{About: digest("n1"), Where: where, Reason: policy.BadSignature})
+	}
+	bundles, err := x.Bundles(t.Context(), digest("n1"))
+	if err != nil || len(bundles) != 10 || bundles[0].Where != "a "+min(digest("1"), digest("2")) || bundles[9].Where != "b "+digest("1") {
+		t.Errorf("%+v (%v)", bundles, err)
+	}
+}
+
 // TestUpdateFollowsOnlyWhomThePolicyTrusts has roots that open more than the policy names, and a policy that asks for a log.
 func TestUpdateFollowsOnlyWhomThePolicyTrusts(t *testing.T) {
 	w := newWorld(t, lab.Options{Referrers: true})
@@ -179,9 +235,15 @@ func TestChangedTrustReadsEvidenceAgain(t *testing.T) {
 	if r := w.mustUpdate(x); r.Refused != 1 || r.Unchanged != 0 {
 		t.Errorf("under other trust: %+v", r)
 	}
+	if st, err := x.State(t.Context()); err != nil || st.Refused != 1 || st.Bundles != 1 {
+		t.Errorf("under other trust: %+v (%v)", st, err)
+	}
 	w.by = ours
 	if r := w.mustUpdate(x); r.Opened != 1 || r.Unchanged != 0 {
 		t.Errorf("under ours again: %+v", r)
+	}
+	if st, err := x.State(t.Context()); err != nil || st.Refused != 0 || st.Bundles != 1 {
+		t.Errorf("under ours again: %+v (%v)", st, err)
 	}
 }
 

@@ -1,0 +1,283 @@
+package audit
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hallmark-project/hallmark/attestations/chain"
+	"github.com/hallmark-project/hallmark/pkg/policy"
+	"github.com/hallmark-project/hallmark/pkg/trust"
+)
+
+// Judge is by what artifacts are decided on: a policy over a chain, or who must have signed. The zero Judge trusts nobody,
+// and every verdict is then a don't know.
+type Judge struct {
+	Document *policy.Document    // decides over the chain; nil: Policy decides on each artifact by itself
+	Options  chain.PolicyOptions // with Document; Now is the audit's, and a State stays as it is: an audit lets nothing pass
+
+	Roots  trust.Roots // opens bundles, with Policy; Now is the audit's
+	Policy policy.Policy
+}
+
+// String says in words what the Judge asks.
+func (j *Judge) String() string {
+	if j.Document != nil {
+		return j.Document.String()
+	}
+	return j.Policy.String()
+}
+
+// prepare returns the Judge with lists of what is revoked that are read once.
+func (j Judge) prepare() *Judge {
+	sources := make([]chain.Source, len(j.Options.Revocations))
+	for i, s := range j.Options.Revocations {
+		sources[i] = &readOnce{from: s}
+	}
+	j.Options.Revocations = sources
+	return &j
+}
+
+// decide decides on t by the clock at. Its error is that ctx ended.
+func (j *Judge) decide(ctx context.Context, t chain.Target, lib chain.Library, at time.Time) (policy.Decision, error) {
+	clock := func() time.Time { return at }
+	if j.Document == nil {
+		roots := j.Roots
+		roots.Now = clock
+		return chain.Verify(ctx, t.Artifact, t.Sources, chain.Options{Roots: roots, Policy: j.Policy})
+	}
+	o := j.Options
+	o.Now = clock
+	decisions, _, err := chain.VerifyPolicy(ctx, []chain.Target{t}, lib, j.Document, o)
+	if err != nil {
+		return policy.Decision{}, err
+	}
+	return decisions[0], nil
+}
+
+// ground is a digest of everything that a verdict rests on besides an artifact's own evidence, that of its inputs, and the
+// time; empty where a verdict may not be used again. What it leaves out must not be able to turn a no into a yes.
+func (j *Judge) ground(ctx context.Context, program string, now time.Time) (string, error) {
+	h := sha256.New()
+	say := func(what string, values ...any) { fmt.Fprintf(h, "%q %q\n", what, fmt.Sprint(values...)) }
+	say("program", program)
+	for _, r := range []*trust.Sigstore{j.Roots.Sigstore, j.Options.Sigstore} {
+		if r != nil {
+			say("trusted root", r.Origin().Digest)
+		}
+	}
+	for _, k := range j.Roots.Keys {
+		say("key", k.Fingerprint())
+	}
+	for _, a := range j.Roots.Authorities {
+		say("ca", a.Fingerprint())
+	}
+	if j.Document == nil {
+		p := j.Policy
+		say("policy", p.AllowUnsigned, " ", p.AllowUncovered, " ", p.RequireLog, " ", p.LogThreshold, " ", p.TimeThreshold)
+		for _, s := range p.Signers {
+			if s.Pattern != nil {
+				say("pattern", s.Pattern)
+			}
+			say("signer", fmt.Sprintf("%q", []string{s.Key, s.CA, s.Issuer, s.Subject, fmt.Sprintf("%q", s.Claims), fmt.Sprint(s.AnySubject)}),
+				s.Window.ValidFrom.UnixNano(), s.Window.ValidUntil.UnixNano(), s.Window.RevokedAt.UnixNano())
+		}
+		return hex.EncodeToString(h.Sum(nil)), nil
+	}
+	if found, err := j.general(ctx, now); err != nil || len(found) > 0 {
+		return "", err
+	}
+	if j.Document.Digest == "" || readsClock(j.Document) || len(j.Options.Problems) > 0 {
+		return "", nil
+	}
+	say("policy", j.Document.Digest)
+	for _, channel := range slices.Sorted(maps.Keys(j.Options.Floors)) {
+		say("floor", channel, "=", j.Options.Floors[channel])
+	}
+	if s := j.Options.State; s != nil {
+		if s.Latest.After(now) { // by a clock that is behind nothing is decided, and nothing is used again
+			return "", nil
+		}
+		say("state", s.PolicyVersion, " ", s.Sequence, " ", strings.Join(s.Revoked, "\n"))
+		for _, channel := range slices.Sorted(maps.Keys(s.Channels)) {
+			say("channel", channel, "=", s.Channels[channel])
+		}
+	}
+	for _, source := range j.Options.Revocations {
+		items, err := source.Evidence(ctx)
+		if err != nil {
+			return "", ctx.Err() // each decision says it
+		}
+		for _, item := range items {
+			sum := sha256.Sum256(item.Bundle)
+			say("revocations", hex.EncodeToString(sum[:]))
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// readsClock reports whether a rule of the policy may look at the time: then nothing bounds how long a verdict holds. A
+// rule has no other word for it, and one that has the word in a text is taken to.
+func readsClock(d *policy.Document) bool {
+	for _, s := range d.Steps {
+		for _, r := range s.Evidence {
+			if r.Rule != nil && strings.Contains(r.Rule.String(), "now") {
+				return true
+			}
+		}
+		if p := s.Provenance; p != nil && p.Rule != nil && strings.Contains(p.Rule.String(), "now") {
+			return true
+		}
+	}
+	return false
+}
+
+// waits are reasons that the passing of time alone may take away.
+var waits = []policy.Reason{policy.ClockBehind, policy.CertificateTooEarly, policy.KeyTooEarly, policy.Ambiguous}
+
+// failures are reasons that asking again may take away.
+var failures = []policy.Reason{policy.Unreachable, policy.Unreadable, policy.TimedOut, policy.Changed, policy.CapReached}
+
+// everywhere are reasons that are the policy's as a whole, and no artifact's. They come with time too, all at once, so they
+// are told once, and looked for anew in each audit.
+var everywhere = []policy.Reason{policy.PolicyExpired, policy.RevocationsStale}
+
+// own are a decision's reasons save those of the policy as a whole.
+func own(d policy.Decision) []policy.Reason {
+	return slices.DeleteFunc(append([]policy.Reason{}, d.Reasons()...), func(r policy.Reason) bool { return slices.Contains(everywhere, r) })
+}
+
+// lasts reports whether a verdict that was reached at two times holds at all times between: it is the same, for the same
+// reasons, on the same evidence, and nothing else than time's passing has a part in it. Evidence only grows too old, and
+// what counts at both ends counts in between; what may begin to count later is in waits. The reasons that are everywhere
+// are left aside: whoever uses the verdict again has to look whether there are any then.
+func lasts(first, last policy.Decision) bool {
+	if first.Verdict() == policy.Unknown || !slices.Equal(first.Reasons(), own(last)) || !slices.Equal(counted(first), counted(last)) {
+		return false
+	}
+	for f := range findings(first) {
+		if slices.Contains(waits, f.Code) || slices.Contains(failures, f.Code) {
+			return false
+		}
+	}
+	return true
+}
+
+// later is what a decision at a later time amounts to, the policy's own end aside; nil: the same as first.
+func later(first, last policy.Decision) *Outcome {
+	o := Outcome{policy.Yes, own(last)}
+	if slices.Equal(own(first), o.Reasons) {
+		return nil
+	}
+	for _, r := range o.Reasons {
+		o.Verdict = min(o.Verdict, r.Verdict())
+	}
+	return &o
+}
+
+// general are the reasons that would stand in the way of every artifact at a time.
+func (j *Judge) general(ctx context.Context, at time.Time) ([]policy.Reason, error) {
+	if j.Document == nil {
+		return nil, nil
+	}
+	d, err := j.decide(ctx, chain.Target{Artifact: chain.NewManifest([]byte("{}"), "nothing", "", "")}, nil, at)
+	return slices.DeleteFunc(slices.Clone(d.Reasons()), func(r policy.Reason) bool { return !slices.Contains(everywhere, r) }), err
+}
+
+// listEnds is when the list of what is revoked that counts now no longer does, to the minute; zero: not before the horizon,
+// or not now.
+func (j *Judge) listEnds(ctx context.Context, now, horizon time.Time) (time.Time, error) {
+	stale := func(at time.Time) (bool, error) {
+		found, err := j.general(ctx, at)
+		return slices.Contains(found, policy.RevocationsStale), err
+	}
+	if first, err := stale(now); first || err != nil {
+		return time.Time{}, err
+	}
+	if last, err := stale(horizon); !last || err != nil {
+		return time.Time{}, err
+	}
+	for horizon.Sub(now) > time.Minute {
+		middle := now.Add(horizon.Sub(now) / 2)
+		ended, err := stale(middle)
+		if err != nil {
+			return time.Time{}, err
+		}
+		if ended {
+			horizon = middle
+		} else {
+			now = middle
+		}
+	}
+	return now, nil
+}
+
+// counted names the evidence that counted, by place.
+func counted(d policy.Decision) []string {
+	var out []string
+	add := func(place string, evidence []policy.Evidence) {
+		for _, e := range evidence {
+			if e.Counted {
+				out = append(out, place+" "+e.Digest)
+			}
+		}
+	}
+	add("", d.Evidence)
+	for _, l := range d.Chain {
+		add(l.Step+" "+l.Artifact.ID, l.Evidence)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// findings are all that a decision has, wherever they stand.
+func findings(d policy.Decision) func(yield func(policy.Finding) bool) {
+	lists := [][]policy.Finding{}
+	add := func(checks []policy.Check, evidence []policy.Evidence) {
+		for _, c := range checks {
+			lists = append(lists, c.Findings)
+		}
+		for _, e := range evidence {
+			lists = append(lists, e.Findings)
+		}
+	}
+	add(d.Checks, d.Evidence)
+	for _, l := range d.Chain {
+		add(l.Checks, l.Evidence)
+	}
+	return func(yield func(policy.Finding) bool) {
+		for _, list := range lists {
+			for _, f := range list {
+				if !yield(f) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// readOnce is a source that is read by the first who asks.
+type readOnce struct {
+	from  chain.Source
+	mu    sync.Mutex
+	read  bool
+	items []chain.Item
+	err   error
+}
+
+// Evidence returns what the first reading returned. One that ended with its context was none.
+func (s *readOnce) Evidence(ctx context.Context) ([]chain.Item, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.read {
+		s.items, s.err = s.from.Evidence(ctx)
+		s.read = ctx.Err() == nil
+	}
+	return s.items, s.err
+}

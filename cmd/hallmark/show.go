@@ -140,7 +140,11 @@ func showOne(ctx context.Context, s streams, f claimFlags, arg string, roots tru
 		return nil, err
 	}
 	out := &shownArtifact{ID: c.on.ID, Name: c.on.Name, Evidence: []shownFact{}}
-	for _, d := range chain.Describe(c.on.ID, c.evidence, roots) {
+	described := chain.Describe(c.on.ID, c.evidence, roots)
+	if c.stored != nil { // files have an order, the one in which things were stated
+		chain.Order(described)
+	}
+	for _, d := range described {
 		fact := shownFact{Where: d.Where, Bundle: d.Bundle, PredicateType: d.PredicateType, Verified: d.Verified, Why: d.Why, Reason: string(d.Reason),
 			Signer: d.Signer, Summary: d.Summary, SaysNo: d.SaysNo}
 		if !d.Time.IsZero() {

@@ -1,8 +1,10 @@
 package chain
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +38,29 @@ func Describe(id string, items []Item, roots trust.Roots) []Described {
 		out[i] = describe(id, item, roots)
 	}
 	return out
+}
+
+// life is the order in which an artifact comes by statements, as people tell it.
+var life = []string{
+	attestations.PredicateOMS, attestations.PredicateOMSLegacy, attestations.PredicateProvenance, attestations.PredicateIngestion, attestations.PredicateBOM,
+	attestations.PredicateTestResult, attestations.PredicateVulnerabilities, attestations.PredicateApproval, attestations.PredicateRelease,
+	attestations.PredicateVSA, attestations.PredicateSVR, attestations.PredicateDeployment,
+}
+
+// Order sorts bundles that lie in no order of their own, as in a registry: its order is that of digests, another one
+// whenever something is signed anew. They come as in an artifact's life, then by what they claim, who signed, and their own
+// name; what is not known here and what is for other tools comes last.
+func Order(all []Described) {
+	place := func(d Described) int {
+		if at := slices.Index(life, d.PredicateType); at >= 0 {
+			return at
+		}
+		return len(life)
+	}
+	slices.SortStableFunc(all, func(a, b Described) int {
+		return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(a.PredicateType, b.PredicateType), cmp.Compare(a.Summary, b.Summary),
+			cmp.Compare(a.Signer, b.Signer), cmp.Compare(a.Bundle, b.Bundle))
+	})
 }
 
 func describe(id string, item Item, roots trust.Roots) Described {

@@ -196,6 +196,14 @@ func printable(s string) string {
 	return s
 }
 
+// count is how many there are of something, in words.
+func count[N int | int64 | uint64](n N, one, many string) string {
+	if n == 1 {
+		many = one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
 // shellWord quotes s so that a shell reads it as one word.
 func shellWord(s string) string {
 	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {

@@ -174,7 +174,7 @@ func (e exportedResult) show(s streams, out output) error {
 	}
 	fmt.Fprintf(s.out, "exported  %s  %s\n", printable(e.Artifact), e.ID)
 	fmt.Fprintf(s.out, "decided   %s\n", e.Verdict)
-	fmt.Fprintf(s.out, "evidence  of %d artifacts, in %s\n", e.Artifacts, printable(e.Dir))
+	fmt.Fprintf(s.out, "evidence  of %s, in %s\n", count(e.Artifacts, "artifact", "artifacts"), printable(e.Dir))
 	_, err := fmt.Fprintf(s.out, "verify    %s\n", e.Command)
 	return err
 }

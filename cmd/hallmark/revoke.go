@@ -269,7 +269,7 @@ func (f *revokeFlags) show(s streams, list attestations.Revocations, a *attestat
 		_, err := fmt.Fprintln(s.out, r.Sequence)
 		return err
 	}
-	_, err := fmt.Fprintf(s.out, "list     %s, number %d, %d entries\nby       %s\nuntil    %s\nbundle   %s\n",
-		printable(r.List), r.Sequence, r.Entries, r.Signer, r.Expires.UTC().Format("2006-01-02 15:04 UTC"), r.Bundle)
+	_, err := fmt.Fprintf(s.out, "list     %s, number %d, %s\nby       %s\nuntil    %s\nbundle   %s\n",
+		printable(r.List), r.Sequence, count(r.Entries, "entry", "entries"), r.Signer, r.Expires.UTC().Format("2006-01-02 15:04 UTC"), r.Bundle)
 	return err
 }

@@ -117,7 +117,7 @@ func writeFailing(w io.Writer, d policy.Decision) {
 	all := failings(d)
 	for i, f := range all {
 		if i == maxPaths {
-			fmt.Fprintf(w, "  and %d more places that do not hold\n", len(all)-i)
+			fmt.Fprintf(w, "  and %s\n", count(len(all)-i, "more place that does not hold", "more places that do not hold"))
 			return
 		}
 		where := "the artifact itself"

@@ -160,7 +160,12 @@ func (r *revoked) screen(p *place) []Check {
 	if !p.target {
 		return nil
 	}
-	return []Check{{Name: "revocations", Verdict: Yes, Detail: fmt.Sprintf("list %d of %s, %d entries", r.list.Sequence, r.list.Issued.UTC().Format("2006-01-02 15:04 UTC"), len(r.list.Entries))}}
+	entries := "entries"
+	if len(r.list.Entries) == 1 {
+		entries = "entry"
+	}
+	return []Check{{Name: "revocations", Verdict: Yes,
+		Detail: fmt.Sprintf("list %d of %s, %d %s", r.list.Sequence, r.list.Issued.UTC().Format("2006-01-02 15:04 UTC"), len(r.list.Entries), entries)}}
 }
 
 // evidence says that a bundle, or its signer at the time, is revoked; nil: neither is. Only trusted time shows that

@@ -184,19 +184,25 @@ func tooOld(e *Evidence, at time.Time, most time.Duration, now time.Time) *Findi
 
 // checkSigned holds the artifact's files to the signatures of the principals that the step names.
 func (w *Walk) checkSigned(p *place) {
+	var uncovered []Finding
+	for _, name := range p.facts.Artifact.Uncovered {
+		if !slices.Contains(p.step.Uncovered, name) {
+			uncovered = append(uncovered, Finding{Code: Uncovered, File: name, Detail: "left out by the signature"})
+		}
+	}
 	q := p.step.Signature
 	if q == nil {
+		if len(uncovered) > 0 { // whoever signed that it does not belong to the artifact is asked for nothing here
+			p.add(failed("files", "files are left out", uncovered...))
+		}
 		return
 	}
 	rules := Policy{Signers: w.doc.forms(q.Signers), AllowUncovered: true}
 	judge(rules, p.evidence)
 	count(rules, p.evidence)
 	files := checkFiles(rules, *p.facts, p.evidence)
-	for _, name := range p.facts.Artifact.Uncovered {
-		if !slices.Contains(p.step.Uncovered, name) {
-			files.Findings = append(files.Findings, Finding{Code: Uncovered, File: name, Detail: "left out by the signature"})
-			files.Verdict = No
-		}
+	if len(uncovered) > 0 {
+		files.Findings, files.Verdict = append(files.Findings, uncovered...), No
 	}
 	signature := checkSignature(rules, p.evidence, p.facts.Problems)
 	for i := range p.evidence {

@@ -3,6 +3,7 @@ package policy_test
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/hallmark-project/hallmark/pkg/policy"
 )
@@ -33,4 +34,34 @@ func TestWalkRefusesWhatASignatureLeavesOutWhereNoneIsAsked(t *testing.T) {
 	s := unsigned()
 	s.nodes[idRelease].Artifact.Uncovered = []string{"evil.py"}
 	s.decides(t, policy.Uncovered)
+}
+
+// TestWalkTakesNoTimeThatIsYetToCome: what nobody but the signer dates may be of any age, and outranks nothing.
+func TestWalkTakesNoTimeThatIsYetToCome(t *testing.T) {
+	s := newStory()
+	s.claim(idRelease, policy.TypeTestResult).At = now.Add(30 * time.Second) // clocks differ
+	s.decides(t)
+	s.claim(idRelease, policy.TypeTestResult).At = now.Add(400 * day)
+	s.decides(t, policy.Stale)
+
+	s = newStory()
+	s.doc.Steps["release"].Evidence[0].MaxAge = 0
+	s.doc.Steps["release"].Evidence[0].Signers = []string{"red", "data"}
+	no := tested(5*day, 0.1)
+	no.SaysNo = true
+	s.add(idRelease, says("data", no))
+	s.claim(idRelease, policy.TypeTestResult).At = ago(day)
+	s.decides(t)
+	s.claim(idRelease, policy.TypeTestResult).At = now.Add(400 * day)
+	s.decides(t, policy.Stale, policy.Refuted)
+	seen := ago(day)
+	s.nodes[idRelease].Evidence[2].Time = &seen // somebody trusted saw it before
+	s.decides(t)
+
+	s = newStory()
+	s.nodes[idBase].Evidence = nil
+	s.add(idBase, says("data", summary()))
+	s.decides(t)
+	s.claim(idBase, policy.TypeVSA).VSA.Oldest, s.claim(idBase, policy.TypeVSA).At = now.Add(9*day), now.Add(9*day)
+	s.decides(t, policy.LinkUnattested, policy.NotPinned, policy.NoAlternative, policy.Stale)
 }

@@ -105,7 +105,8 @@ func (w *Walk) concludeEvidence(p *place) {
 	}
 }
 
-// disqualify marks the evidence that counts for nothing here, whoever signed it: about another artifact, or revoked.
+// disqualify marks the evidence that counts for nothing here, whoever signed it: about another artifact, revoked, or good
+// news of a time that is yet to come, which may be of any age.
 func (w *Walk) disqualify(p *place) {
 	for i := range p.evidence {
 		e := &p.evidence[i]
@@ -113,6 +114,10 @@ func (w *Walk) disqualify(p *place) {
 		if e.Claim != nil && p.id() != "" && e.Claim.Subject != p.id() {
 			e.Findings = append(e.Findings, Finding{Code: WrongSubject, Where: e.Where, Want: p.id(), Got: e.Claim.Subject,
 				Detail: "it is about another artifact"})
+		}
+		if c := e.Claim; c != nil && !c.SaysNo && e.Time == nil && c.At.After(w.o.Now.Add(skew)) {
+			e.Findings = append(e.Findings, Finding{Code: Stale, Where: e.Where, Got: c.At.UTC().Format(time.RFC3339),
+				Detail: "nothing shows its age: it is dated " + c.At.UTC().Format(time.RFC3339) + ", which is yet to come"})
 		}
 		if f := w.revoked.evidence(e); f != nil {
 			e.Findings = append(e.Findings, *f)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hallmark-project/hallmark/pkg/policy"
+	"github.com/hallmark-project/hallmark/pkg/trust"
 )
 
 // decides holds a story to a yes, or to a verdict that follows from exactly these reasons.
@@ -64,4 +65,41 @@ func TestWalkTakesNoTimeThatIsYetToCome(t *testing.T) {
 	s.decides(t)
 	s.claim(idBase, policy.TypeVSA).VSA.Oldest, s.claim(idBase, policy.TypeVSA).At = now.Add(9*day), now.Add(9*day)
 	s.decides(t, policy.LinkUnattested, policy.NotPinned, policy.NoAlternative, policy.Stale)
+}
+
+// TestOwnWorkIsKnownInEveryFormAndStep: a policy that asks for the work in one step and for the approval in another, or
+// knows one signer by two patterns, asks for two people all the same.
+func TestOwnWorkIsKnownInEveryFormAndStep(t *testing.T) {
+	apart := func(approver string) *story {
+		s := newStory()
+		signOff := s.doc.Steps["release"].Evidence[1]
+		signOff.Signers = []string{"trainer", "lead1", "lead2"}
+		s.doc.Steps["release"].Evidence = s.doc.Steps["release"].Evidence[:1]
+		s.doc.Targets[""] = "approved"
+		s.doc.Steps["approved"] = &policy.Step{Name: "approved", Evidence: []*policy.Requirement{signOff}, AnyOf: []*policy.Alternative{{Step: "release"}}}
+		s.nodes[idRelease].Evidence[3].Signer = key(approver)
+		return s
+	}
+	apart("lead1").decides(t)
+	apart("trainer").decides(t, policy.OwnWork, policy.QuorumMissed)
+
+	patterns := func(subject string) *story {
+		s := newStory()
+		keyless := func(pattern string) policy.Principal {
+			p, err := trust.CompilePattern(pattern)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return policy.Principal{{Issuer: "https://issuer.example", Pattern: p}}
+		}
+		s.doc.Identities["trainer"], s.doc.Identities["lead1"] = keyless("ann@.*"), keyless(".*@example.com")
+		maker := &trust.Signer{Method: trust.MethodKeyless, Issuer: "https://issuer.example", Subject: "ann@example.com"}
+		s.nodes[idRelease].Evidence[0].Signer, s.nodes[idRelease].Evidence[1].Signer = maker, maker
+		other := *maker
+		other.Subject = subject
+		s.nodes[idRelease].Evidence[3].Signer = &other
+		return s
+	}
+	patterns("bob@example.com").decides(t)
+	patterns("ann@example.com").decides(t, policy.OwnWork, policy.QuorumMissed)
 }

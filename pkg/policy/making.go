@@ -48,9 +48,6 @@ func (w *Walk) checkMaking(p *place) {
 		if !slices.Contains(by, a.by) {
 			by = append(by, a.by)
 		}
-		if !slices.Contains(p.authors, a.by) {
-			p.authors = append(p.authors, a.by)
-		}
 		if earlier := a.made(); p.account == nil || earlier.Before(p.account.made()) {
 			p.account = a.Evidence
 		}

@@ -21,7 +21,7 @@ type place struct {
 	edges    []*edge    // all of which must hold
 	ways     []*way     // one of which must hold, where there are any
 	account  *Evidence  // the provenance that was believed
-	authors  []string   // principals who signed the artifact or its provenance
+	authors  []string   // principals who signed the artifact or its provenance, here or in another place
 	released *ReleaseClaim
 	remarks  map[*Evidence][]Finding // why a statement was of no use where it was looked at
 
@@ -64,6 +64,7 @@ func (w *Walk) judgePlace(p *place) {
 	w.disqualify(p)
 	w.checkSigned(p)
 	if p.id() != "" {
+		p.authors = w.authors(p)
 		w.checkMaking(p)
 		for _, r := range p.step.Evidence {
 			p.add(w.require(p, r))
@@ -123,6 +124,27 @@ func (w *Walk) disqualify(p *place) {
 			e.Findings = append(e.Findings, *f)
 		}
 	}
+}
+
+// authors are the principals who signed p's artifact, or say how it was made, and whom any step trusts for that: a policy
+// may ask for the work in one step and for its approval in another.
+func (w *Walk) authors(p *place) []string {
+	var out []string
+	for _, name := range w.makers {
+		by := Policy{Signers: w.doc.Identities[name]}
+		if slices.ContainsFunc(p.evidence, func(e Evidence) bool {
+			made := e.Signature && e.Compared || e.Claim != nil && e.Claim.Type == TypeProvenance
+			return made && len(e.Findings) == 0 && by.Accepts(e)
+		}) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// ownWork reports whether who made p's artifact signed e, in whatever form.
+func (w *Walk) ownWork(p *place, e *Evidence) bool {
+	return slices.ContainsFunc(p.authors, func(name string) bool { return Policy{Signers: w.doc.Identities[name]}.Trusts(*e.Signer) })
 }
 
 // claims returns p's statements of a type that nothing speaks against so far, by any of the principals named. Those that a
@@ -210,14 +232,15 @@ func (w *Walk) checkSigned(p *place) {
 		files.Findings, files.Verdict = append(files.Findings, uncovered...), No
 	}
 	signature := checkSignature(rules, p.evidence, p.facts.Problems)
+	signers := map[string]bool{}
 	for i := range p.evidence {
 		if e := &p.evidence[i]; e.Counted {
-			if name, _ := w.doc.speaker(q.Signers, e); name != "" && !slices.Contains(p.authors, name) {
-				p.authors = append(p.authors, name)
+			if name, _ := w.doc.speaker(q.Signers, e); name != "" {
+				signers[name] = true
 			}
 		}
 	}
-	if n := len(p.authors); signature.Verdict == Yes && files.Verdict == Yes && n < q.Distinct {
+	if n := len(signers); signature.Verdict == Yes && files.Verdict == Yes && n < q.Distinct {
 		signature = failed("signature", fmt.Sprintf("%d of %d principals signed", n, q.Distinct), Finding{Code: QuorumMissed,
 			Detail: fmt.Sprintf("signed by %d distinct principals, and %d are asked for", n, q.Distinct)})
 	}

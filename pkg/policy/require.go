@@ -110,7 +110,7 @@ func (w *Walk) refuse(p *place, r *Requirement, s spoken) []Finding {
 	if !s.Claim.Expires.IsZero() && w.o.Now.After(s.Claim.Expires) {
 		out = append(out, Finding{Code: Stale, Got: s.Claim.Expires.UTC().Format(time.RFC3339), Detail: "it expired " + s.Claim.Expires.UTC().Format(time.RFC3339)})
 	}
-	if r.Type == TypeApproval && !r.OwnWork && slices.Contains(p.authors, s.by) {
+	if r.Type == TypeApproval && !r.OwnWork && w.ownWork(p, s.Evidence) {
 		out = append(out, Finding{Code: OwnWork, Detail: s.by + " made the artifact and approved it"})
 	}
 	if r.Rule != nil {

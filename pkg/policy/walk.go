@@ -32,6 +32,9 @@ type Walk struct {
 	wants   []string            // artifacts in pending that Wants has not named
 	latest  time.Time           // the latest trusted time that was seen
 	capped  bool
+
+	known  Policy   // by whom the policy knows, for whatever
+	makers []string // principals whom a step trusts to sign an artifact or to say how it was made
 }
 
 // spot is one artifact in one place of a chain.
@@ -54,7 +57,17 @@ type Want struct {
 
 // NewWalk begins a walk.
 func NewWalk(doc *Document, o WalkOptions) *Walk {
-	w := &Walk{doc: doc, o: o, nodes: map[string]*Facts{}, places: map[spot]*place{}, pending: map[string][]*place{}}
+	w := &Walk{doc: doc, o: o, nodes: map[string]*Facts{}, places: map[spot]*place{}, pending: map[string][]*place{}, known: doc.Signers()}
+	for _, name := range slices.Sorted(maps.Keys(doc.Steps)) {
+		if q := doc.Steps[name].Signature; q != nil {
+			w.makers = append(w.makers, q.Signers...)
+		}
+		if p := doc.Steps[name].Provenance; p != nil {
+			w.makers = append(w.makers, p.Signers...)
+		}
+	}
+	slices.Sort(w.makers)
+	w.makers = slices.Compact(w.makers)
 	w.revoked = w.chooseList()
 	return w
 }

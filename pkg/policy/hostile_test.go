@@ -103,3 +103,44 @@ func TestOwnWorkIsKnownInEveryFormAndStep(t *testing.T) {
 	patterns("bob@example.com").decides(t)
 	patterns("ann@example.com").decides(t, policy.OwnWork, policy.QuorumMissed)
 }
+
+// TestListsThatLieTogetherAreCumulative does not depend on their order, nor on a state.
+func TestListsThatLieTogetherAreCumulative(t *testing.T) {
+	x := policy.Revocation{Class: "artifact", Digest: idOther, Reason: "x", Since: ago(10 * day)}
+	further := x
+	further.Descendants, further.Since = true, ago(90*day)
+	list := func(sequence uint64, entries ...policy.Revocation) policy.Revocations {
+		return policy.Revocations{Evidence: policy.Evidence{Where: "list", Signer: key("data")}, Sequence: sequence, Issued: ago(day), Expires: now.Add(day), Entries: entries}
+	}
+	for name, c := range map[string]struct {
+		lists   []policy.Revocations
+		reasons []policy.Reason
+	}{
+		"one after the other":              {[]policy.Revocations{list(5), list(6, x)}, nil},
+		"an entry that reaches further":    {[]policy.Revocations{list(5, x), list(6, further)}, nil},
+		"an entry that reaches less far":   {[]policy.Revocations{list(5, further), list(6, x)}, []policy.Reason{policy.RevocationsRollback}},
+		"an entry that is gone":            {[]policy.Revocations{list(5, x), list(6)}, []policy.Reason{policy.RevocationsRollback}},
+		"two of one number":                {[]policy.Revocations{list(6, x), list(6)}, []policy.Reason{policy.RevocationsRollback}},
+		"two of one number, and a newer":   {[]policy.Revocations{list(5, x), list(5), list(6, x)}, nil},
+		"a stranger's, with another entry": {[]policy.Revocations{func() policy.Revocations { l := list(5, x); l.Evidence.Signer = key("mary"); return l }(), list(6)}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 2 {
+				s := newStory()
+				s.revoke()
+				s.o.Lists = c.lists
+				s.decides(t, c.reasons...)
+				slices.Reverse(c.lists)
+			}
+		})
+	}
+	s := newStory()
+	s.revoke(x)
+	w := s.walk()
+	w.Decide()
+	state := w.State()
+	s.o.State = &state
+	s.revoke(further)
+	s.o.Lists[0].Sequence = 6
+	s.decides(t) // the entry was made to reach further since
+}

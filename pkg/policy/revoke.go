@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hallmark-project/hallmark/pkg/trust"
@@ -43,6 +44,41 @@ func (e *Revocation) key() string {
 	return fmt.Sprintf("%s descendants=%v since=%s", what, e.Descendants, e.Since.UTC().Format(time.RFC3339Nano))
 }
 
+// reach is how far one thing is revoked.
+type reach struct {
+	descendants bool
+	since       time.Time
+}
+
+// parseKey undoes key. What is no such text, as a state may hold, reaches nowhere.
+func parseKey(key string) (what string, r reach, ok bool) {
+	at := strings.LastIndex(key, " descendants=")
+	if at < 0 {
+		return "", reach{}, false
+	}
+	flag, since, _ := strings.Cut(key[at+len(" descendants="):], " since=")
+	t, err := time.Parse(time.RFC3339Nano, since)
+	return key[:at], reach{flag == "true", t}, err == nil
+}
+
+// dropped returns those of keys before that r revokes no longer, or not as far: a list only ever grows.
+func (r *Revocations) dropped(before []string) []string {
+	have := make(map[string]reach, len(r.Entries))
+	for _, key := range r.keys() {
+		what, how, _ := parseKey(key)
+		have[what] = how
+	}
+	var out []string
+	for _, key := range before {
+		what, was, ok := parseKey(key)
+		is, kept := have[what]
+		if !ok || !kept || was.descendants && !is.descendants || is.since.After(was.since) {
+			out = append(out, key)
+		}
+	}
+	return out
+}
+
 // chooseList finds the list that counts: the newest by anybody whom the policy trusts for it.
 func (w *Walk) chooseList() *revoked {
 	out := &revoked{}
@@ -50,6 +86,7 @@ func (w *Walk) chooseList() *revoked {
 		return out
 	}
 	var missed []Finding
+	var held []*Revocations
 	for i := range w.o.Lists {
 		l := &w.o.Lists[i]
 		by, findings := w.doc.speaker(w.doc.Lists.Signers, &l.Evidence)
@@ -64,11 +101,9 @@ func (w *Walk) chooseList() *revoked {
 		if l.Evidence.Time != nil && l.Evidence.Time.After(w.latest) {
 			w.latest = *l.Evidence.Time
 		}
+		held = append(held, l)
 		if out.list == nil || l.Sequence > out.list.Sequence {
 			out.list = l
-		} else if l.Sequence == out.list.Sequence && !slices.Equal(l.keys(), out.list.keys()) {
-			out.problems = append(out.problems, Finding{Code: RevocationsRollback, Where: l.Evidence.Where,
-				Detail: fmt.Sprintf("two lists of sequence %d differ", l.Sequence)})
 		}
 	}
 	if out.list == nil {
@@ -76,7 +111,25 @@ func (w *Walk) chooseList() *revoked {
 		return out
 	}
 	out.problems = append(out.problems, w.refuseList(out.list)...)
+	for _, l := range held {
+		out.problems = append(out.problems, out.list.contradicts(l)...)
+	}
 	out.index()
+	return out
+}
+
+// contradicts says how another list, which is no newer, speaks against r.
+func (r *Revocations) contradicts(other *Revocations) []Finding {
+	if other.Sequence == r.Sequence {
+		if slices.Equal(r.keys(), other.keys()) {
+			return nil
+		}
+		return []Finding{{Code: RevocationsRollback, Where: other.Evidence.Where, Detail: fmt.Sprintf("two lists of sequence %d differ", r.Sequence)}}
+	}
+	var out []Finding
+	for _, key := range r.dropped(other.keys()) {
+		out = append(out, Finding{Code: RevocationsRollback, Where: other.Evidence.Where, Detail: fmt.Sprintf("no longer revoked, and was by list %d: %s", other.Sequence, key)})
+	}
 	return out
 }
 
@@ -117,11 +170,8 @@ func (w *Walk) refuseList(l *Revocations) []Finding {
 	case l.Sequence == before.Sequence && !slices.Equal(l.keys(), before.Revoked):
 		out = append(out, Finding{Code: RevocationsRollback, Detail: fmt.Sprintf("another list of sequence %d was seen", l.Sequence)})
 	}
-	have := l.keys()
-	for _, key := range before.Revoked {
-		if _, kept := slices.BinarySearch(have, key); !kept {
-			out = append(out, Finding{Code: RevocationsRollback, Detail: "no longer revoked, and was: " + key})
-		}
+	for _, key := range l.dropped(before.Revoked) {
+		out = append(out, Finding{Code: RevocationsRollback, Detail: "no longer revoked, and was: " + key})
 	}
 	return out
 }

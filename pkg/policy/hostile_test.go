@@ -67,6 +67,36 @@ func TestWalkTakesNoTimeThatIsYetToCome(t *testing.T) {
 	s.decides(t, policy.LinkUnattested, policy.NotPinned, policy.NoAlternative, policy.Stale)
 }
 
+// TestKindsThatSignersDisagreeOnAreNoKind: who is trusted for tests alone does not choose the step, nor hide an adapter.
+func TestKindsThatSignersDisagreeOnAreNoKind(t *testing.T) {
+	byKind := func() *story {
+		s := newStory()
+		s.doc.Targets = map[string]string{"model": "release", "adapter": "lax"}
+		s.doc.Steps["lax"] = &policy.Step{Name: "lax", Evidence: s.doc.Steps["release"].Evidence[:1]}
+		return s
+	}
+	byKind().decides(t)
+	s := byKind()
+	other := signature("red", "adapter")
+	s.nodes[idRelease].Evidence = append([]policy.Evidence{other}, s.nodes[idRelease].Evidence...)
+	s.decides(t, policy.WrongKind)
+
+	s = adapterOn(idOther)
+	s.nodes[idRelease].Evidence = append([]policy.Evidence{signature("red", "model")}, s.nodes[idRelease].Evidence...)
+	s.doc.Targets = map[string]string{"": "release"}
+	s.doc.Steps["release"].Kind = ""
+	if d := s.decide(); d.Verdict() != policy.No || !slices.Contains(d.Reasons(), policy.BaseMismatch) {
+		t.Errorf("an adapter that somebody calls a model: %s because of %v", d.Verdict(), d.Reasons())
+	}
+	s = adapterOn(idOther)
+	s.doc.Targets = map[string]string{"": "release"}
+	s.doc.Steps["release"].Kind = ""
+	s.nodes[idRelease].Evidence[0].Kind = "" // another tool's signature
+	if d := s.decide(); d.Verdict() != policy.No || !slices.Contains(d.Reasons(), policy.BaseMismatch) {
+		t.Errorf("an adapter by its provenance alone: %s because of %v", d.Verdict(), d.Reasons())
+	}
+}
+
 // TestOwnWorkIsKnownInEveryFormAndStep: a policy that asks for the work in one step and for the approval in another, or
 // knows one signer by two patterns, asks for two people all the same.
 func TestOwnWorkIsKnownInEveryFormAndStep(t *testing.T) {

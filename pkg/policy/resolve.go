@@ -70,7 +70,7 @@ func (w *Walk) checkPolicy() []Check {
 
 // checkBase refuses an adapter that is used together with another base than it was made for.
 func (w *Walk) checkBase(p *place) {
-	if len(w.targets) < 2 || w.doc.signedKind(p.facts) != kindAdapter {
+	if len(w.targets) < 2 || !w.isAdapter(p) {
 		return
 	}
 	base := ""
@@ -90,6 +90,13 @@ func (w *Walk) checkBase(p *place) {
 		detail = "no account that is believed says which base it was made for"
 	}
 	p.add(failed("base", detail, Finding{Code: BaseMismatch, Want: base, Detail: detail}))
+}
+
+// isAdapter reports whether anybody whom the policy knows calls p's artifact an adapter, whatever others call it.
+func (w *Walk) isAdapter(p *place) bool {
+	return slices.Contains(w.doc.signedKinds(p.facts), kindAdapter) || slices.ContainsFunc(p.evidence, func(e Evidence) bool {
+		return e.Claim != nil && e.Claim.Kind == kindAdapter && len(e.Findings) == 0 && w.known.Accepts(e)
+	})
 }
 
 // resolve decides on p and on all that it leads to, each once.

@@ -104,15 +104,18 @@ func (w *Walk) Start(targets ...Facts) {
 func (d *Document) target(f *Facts) (*Step, *Finding) {
 	name := d.Targets[""]
 	if len(d.Targets) > 1 || name == "" {
-		kind := d.signedKind(f)
-		if kind == "" {
+		kinds := d.signedKinds(f)
+		switch {
+		case len(kinds) == 0:
 			return &Step{}, &Finding{Code: NoEvidence, Detail: "no trusted signature says whether it is a model, an adapter or a dataset"}
+		case len(kinds) > 1: // whichever counts, somebody chose the step who should not have
+			return &Step{}, &Finding{Code: WrongKind, Got: names(kinds), Detail: "signers differ on what it is: " + names(kinds)}
 		}
-		if byKind, ok := d.Targets[kind]; ok {
+		if byKind, ok := d.Targets[kinds[0]]; ok {
 			name = byKind
 		}
 		if name == "" {
-			return &Step{}, &Finding{Code: WrongKind, Got: kind, Detail: "the policy has no target for this kind"}
+			return &Step{}, &Finding{Code: WrongKind, Got: kinds[0], Detail: "the policy has no target for this kind"}
 		}
 	}
 	if step := d.Steps[name]; step != nil {
@@ -121,15 +124,17 @@ func (d *Document) target(f *Facts) (*Step, *Finding) {
 	return &Step{}, &Finding{Code: PolicyUnusable, Detail: fmt.Sprintf("the policy has no step %q", name)}
 }
 
-// signedKind is what a signature by anybody whom d knows calls the artifact; empty where none holds.
-func (d *Document) signedKind(f *Facts) string {
+// signedKinds is what signatures by anybody whom d knows call the artifact, each once, sorted; none where none holds.
+func (d *Document) signedKinds(f *Facts) []string {
 	all := d.Signers()
+	var kinds []string
 	for _, e := range f.Evidence {
 		if e.Signature && e.Compared && len(e.Findings) == 0 && e.Kind != "" && all.Accepts(e) {
-			return e.Kind
+			kinds = append(kinds, e.Kind)
 		}
 	}
-	return ""
+	slices.Sort(kinds)
+	return slices.Compact(kinds)
 }
 
 // Wants returns the artifacts that the links trusted so far lead to and that were not added yet, in order of ID. Each is

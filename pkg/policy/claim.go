@@ -55,8 +55,11 @@ type Input struct {
 	Content bool   `json:"content,omitempty"` // it becomes part of what is made: a base, an adapter, a dataset
 }
 
-// classArtifact is the class of digests that name artifacts, which have a history of their own.
-const classArtifact = "artifact"
+// Classes of digest: of artifacts, which have a history of their own, and of single files.
+const (
+	classArtifact = "artifact"
+	classFile     = "file"
+)
 
 // ReleaseClaim is where a release stands in its channel.
 type ReleaseClaim struct {

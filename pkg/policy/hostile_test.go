@@ -67,6 +67,101 @@ func TestWalkTakesNoTimeThatIsYetToCome(t *testing.T) {
 	s.decides(t, policy.LinkUnattested, policy.NotPinned, policy.NoAlternative, policy.Stale)
 }
 
+// TestWalkLooksUpInputsThatItDoesNotFollow: what is pinned or taken from a place is no less revoked for that.
+func TestWalkLooksUpInputsThatItDoesNotFollow(t *testing.T) {
+	pinned := func(entry policy.Revocation) *story {
+		s := newStory()
+		s.doc.Steps["release"].Inputs["base-model"] = &policy.Inputs{Pinned: []string{idBase}, Min: 1, Max: 1}
+		s.revoke(entry)
+		return s
+	}
+	pinned(policy.Revocation{Class: "artifact", Digest: idOther, Descendants: true}).decides(t)
+	pinned(policy.Revocation{Class: "artifact", Digest: idBase}).decides(t) // for itself alone
+	pinned(policy.Revocation{Class: "artifact", Digest: idBase, Descendants: true}).decides(t, policy.Revoked)
+	pinned(policy.Revocation{Source: "oci://example.com/base", Since: ago(9 * day)}).decides(t, policy.Revoked)
+}
+
+// TestARevokedInputDeniesEveryWay: a trusted account says that the artifact was made from it, so no other way to let the
+// artifact in makes it good.
+func TestARevokedInputDeniesEveryWay(t *testing.T) {
+	either := func() *story {
+		s := newStory()
+		s.doc.Targets[""] = "either"
+		s.doc.Steps["either"] = &policy.Step{Name: "either", AnyOf: []*policy.Alternative{{Pinned: []string{idRelease}}, {Step: "release"}}}
+		return s
+	}
+	either().decides(t)
+	unattested := either()
+	unattested.nodes[idBase].Evidence = nil
+	unattested.decides(t) // pinned
+	for name, entry := range map[string]policy.Revocation{
+		"a base":   {Class: "artifact", Digest: idBase, Descendants: true},
+		"a commit": {Class: "gitCommit", Digest: commit, Descendants: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := either()
+			s.revoke(entry)
+			s.decides(t, policy.Revoked)
+		})
+	}
+	s := either()
+	s.nodes[idBase].Evidence = nil
+	no := summary()
+	no.SaysNo = true
+	s.add(idBase, says("data", no))
+	if d := s.decide(); d.Verdict() != policy.No || !slices.Contains(d.Reasons(), policy.Refuted) {
+		t.Errorf("a base that was refuted: %s because of %v", d.Verdict(), d.Reasons())
+	}
+}
+
+// TestTwoAccountsOfWhichOneNamesWhatIsRevokedDiffer: an account is not less of one because it says what is unwelcome.
+func TestTwoAccountsOfWhichOneNamesWhatIsRevokedDiffer(t *testing.T) {
+	s := newStory()
+	s.revoke(policy.Revocation{Class: "gitCommit", Digest: "gitCommit:" + "dd", Descendants: true})
+	s.decides(t)
+	other := made(idRelease, 2*day)
+	other.Making.Inputs = slices.Clone(other.Making.Inputs)
+	other.Making.Inputs[2].Digest = "gitCommit:" + "dd"
+	s.add(idRelease, says("trainer", other))
+	s.decides(t, policy.Ambiguous)
+}
+
+// TestWhatARevokedSignerSaysDeniesNothing: whoever has a stolen key could else refuse whatever it likes.
+func TestWhatARevokedSignerSaysDeniesNothing(t *testing.T) {
+	s := newStory()
+	s.doc.Identities["thief"] = policy.Principal{{Key: "thief"}}
+	s.doc.Steps["base"].AnyOf[0].Ingested.Signers = []string{"thief"}
+	s.doc.Steps["base"].AnyOf[2].Pinned = []string{idBase}
+	s.revoke(policy.Revocation{Identity: &policy.RevokedSigner{Key: "thief"}, Since: ago(90 * day)})
+	s.decides(t)
+	let := policy.Claim{Type: policy.TypeIngestion, Subject: idBase, Kind: "model", At: ago(day)}
+	s.add(idBase, says("thief", let))
+	s.decides(t)
+	s.doc.Steps["base"].AnyOf[2].Pinned = []string{idOther}
+	s.decides(t, policy.Revoked, policy.LinkUnattested, policy.NotPinned, policy.NoAlternative)
+}
+
+// TestASummaryIsAboutEveryURIThatLeadsHere does not depend on which of two inputs names the artifact first.
+func TestASummaryIsAboutEveryURIThatLeadsHere(t *testing.T) {
+	for _, late := range []string{"oci://example.com/base", "oci://example.com/copy"} {
+		s := newStory()
+		s.nodes[idBase].Evidence = nil
+		s.add(idBase, says("data", summary()))
+		early := "oci://example.com/copy"
+		if late == early {
+			early = "oci://example.com/base"
+		}
+		s.claim(idRelease, policy.TypeProvenance).Making.Inputs[0].URI = early
+		s.doc.Steps["data"].Provenance = &policy.Provenance{Types: []string{"finetune"}, Signers: []string{"trainer"}}
+		s.doc.Steps["data"].Inputs = map[string]*policy.Inputs{"base-model": {Step: "base", Min: 1}}
+		c := made(idData, 2*day)
+		c.Kind, c.Making.Inputs = "dataset", c.Making.Inputs[:1]
+		c.Making.Inputs[0].URI = late
+		s.add(idData, says("trainer", c))
+		s.decides(t)
+	}
+}
+
 // TestKindsThatSignersDisagreeOnAreNoKind: who is trusted for tests alone does not choose the step, nor hide an adapter.
 func TestKindsThatSignersDisagreeOnAreNoKind(t *testing.T) {
 	byKind := func() *story {
@@ -95,6 +190,19 @@ func TestKindsThatSignersDisagreeOnAreNoKind(t *testing.T) {
 	if d := s.decide(); d.Verdict() != policy.No || !slices.Contains(d.Reasons(), policy.BaseMismatch) {
 		t.Errorf("an adapter by its provenance alone: %s because of %v", d.Verdict(), d.Reasons())
 	}
+}
+
+// TestAStepsKindHoldsForTheWayThatLetItIn: the step behind a way need not ask for a kind itself.
+func TestAStepsKindHoldsForTheWayThatLetItIn(t *testing.T) {
+	either := func(kind string) *story {
+		s := newStory()
+		s.doc.Steps["data"].Kind = ""
+		s.doc.Steps["either"] = &policy.Step{Name: "either", Kind: kind, AnyOf: []*policy.Alternative{{Step: "data"}}}
+		s.doc.Steps["release"].Inputs["dataset.train"].Step = "either"
+		return s
+	}
+	either("dataset").decides(t)
+	either("model").decides(t, policy.WrongKind)
 }
 
 // TestOwnWorkIsKnownInEveryFormAndStep: a policy that asks for the work in one step and for the approval in another, or

@@ -26,7 +26,7 @@ type place struct {
 	remarks  map[*Evidence][]Finding // why a statement was of no use where it was looked at
 
 	state   state
-	denies  bool // a trusted signer, or a list of what is revoked, says no to the artifact itself
+	denies  bool // a trusted signer, or a list of what is revoked, says no to it or to what it was made from
 	verdict Verdict
 	reasons []Finding // what stands in the way, from here downwards, nearest first
 }
@@ -71,7 +71,6 @@ func (w *Walk) judgePlace(p *place) {
 		}
 		w.checkRelease(p)
 		w.checkWays(p)
-		w.checkKind(p)
 		p.add(w.revoked.screen(p)...)
 	} else { // nothing can be said of what has no name
 		p.add(failed("artifact", "its artifact ID could not be established", Finding{Code: Unreadable, Detail: "no artifact ID"}))
@@ -79,7 +78,6 @@ func (w *Walk) judgePlace(p *place) {
 	if len(p.facts.Problems) > 0 {
 		p.add(failed("collected", p.facts.Problems[0].Detail, p.facts.Problems...))
 	}
-	w.concludeEvidence(p)
 }
 
 func (p *place) add(checks ...Check) { p.checks = append(p.checks, checks...) }
@@ -89,7 +87,7 @@ func (p *place) remark(e *Evidence, findings ...Finding) {
 	if p.remarks == nil {
 		p.remarks = map[*Evidence][]Finding{}
 	}
-	p.remarks[e] = unique(append(p.remarks[e], findings...))
+	p.remarks[e] = append(p.remarks[e], findings...)
 }
 
 // concludeEvidence says of each bundle why it did not count, where it did not.
@@ -99,8 +97,8 @@ func (w *Walk) concludeEvidence(p *place) {
 		switch {
 		case e.Counted:
 		case len(p.remarks[e]) > 0:
-			e.Findings = append(e.Findings, p.remarks[e]...)
-		case e.Signer != nil && len(e.Findings) == 0 && !w.doc.Signers().Trusts(*e.Signer):
+			e.Findings = append(e.Findings, unique(p.remarks[e])...)
+		case e.Signer != nil && len(e.Findings) == 0 && !w.known.Trusts(*e.Signer):
 			e.Findings = []Finding{{Code: UntrustedSigner, Got: e.Signer.String(), Detail: "the policy knows nobody who signs like this"}}
 		}
 	}
@@ -247,11 +245,8 @@ func (w *Walk) checkSigned(p *place) {
 	p.add(files, signature)
 }
 
-// checkKind holds what trusted signers call the artifact to what the step wants.
-func (w *Walk) checkKind(p *place) {
-	if p.step.Kind == "" {
-		return
-	}
+// kinds is what the evidence that counted calls the artifact, here and in the steps by way of which it was let in.
+func (p *place) kinds() []string {
 	var kinds []string
 	for i := range p.evidence {
 		if e := &p.evidence[i]; e.Counted {
@@ -259,22 +254,36 @@ func (w *Walk) checkKind(p *place) {
 			if e.Claim != nil {
 				kind = e.Claim.Kind
 			}
-			if kind != "" && !slices.Contains(kinds, kind) {
+			if kind != "" {
 				kinds = append(kinds, kind)
 			}
 		}
 	}
+	for _, a := range p.ways {
+		if a.to != nil && a.to.state == judged && a.to.verdict == Yes {
+			kinds = append(kinds, a.to.kinds()...)
+		}
+	}
+	slices.Sort(kinds)
+	return slices.Compact(kinds)
+}
+
+// checkKind holds what trusted signers call the artifact to what the step wants.
+func (w *Walk) checkKind(p *place) {
+	if p.step.Kind == "" || p.id() == "" {
+		return
+	}
+	kinds := p.kinds()
 	switch {
 	case len(kinds) == 1 && kinds[0] == p.step.Kind:
 		return
-	case len(kinds) == 0 && len(p.step.AnyOf) > 0: // pinned, or another step's to say
+	case len(kinds) == 0 && len(p.step.AnyOf) > 0: // pinned, which says it, or there is no way at all
 		return
 	case len(kinds) == 0 && slices.ContainsFunc(p.checks, func(c Check) bool { return c.Verdict != Yes }):
 		p.add(Check{Name: "kind", Verdict: Unknown, Detail: "not known: nothing that counts says it"}) // another check says why
 	case len(kinds) == 0:
 		p.add(failed("kind", "nobody who counts says what it is", Finding{Code: WrongKind, Want: p.step.Kind, Detail: "nobody who counts says what it is"}))
 	default:
-		slices.Sort(kinds)
 		detail := fmt.Sprintf("it is called %s, and %s is asked for", names(kinds), p.step.Kind)
 		p.add(failed("kind", detail, Finding{Code: WrongKind, Want: p.step.Kind, Got: kinds[0], Detail: detail}))
 	}

@@ -224,8 +224,10 @@ func principals(all []spoken) []string {
 // unique drops findings that say the same as one before.
 func unique(findings []Finding) []Finding {
 	var out []Finding
+	seen := make(map[Finding]bool, len(findings))
 	for _, f := range findings {
-		if !slices.Contains(out, f) {
+		if !seen[f] {
+			seen[f] = true
 			out = append(out, f)
 		}
 	}

@@ -15,10 +15,14 @@ const maxJump = 1000
 
 // revoked is what the one list that counts says, ready to be asked. The list is nil where there is none.
 type revoked struct {
-	list     *Revocations
-	problems []Finding
-	byDigest map[string]*Revocation // by class and digest
-	files    bool                   // single files are revoked
+	list       *Revocations
+	problems   []Finding
+	byDigest   map[string]*Revocation // by class and digest
+	byBuilder  map[string]*Revocation
+	bySource   map[string]*Revocation
+	signers    []*Revocation // of identities
+	files      bool          // single files are revoked
+	filesBelow bool          // with all that was made from them
 }
 
 // keys are what the list revokes, each in one text that changes with everything but the reason.
@@ -134,11 +138,19 @@ func (r *Revocations) contradicts(other *Revocations) []Finding {
 }
 
 func (r *revoked) index() {
-	r.byDigest = map[string]*Revocation{}
+	r.byDigest, r.byBuilder, r.bySource = map[string]*Revocation{}, map[string]*Revocation{}, map[string]*Revocation{}
 	for i := range r.list.Entries {
-		if e := &r.list.Entries[i]; e.Digest != "" {
+		switch e := &r.list.Entries[i]; {
+		case e.Digest != "":
 			r.byDigest[e.Class+" "+e.Digest] = e
-			r.files = r.files || e.Class == "file"
+			r.files = r.files || e.Class == classFile
+			r.filesBelow = r.filesBelow || e.Class == classFile && e.Descendants
+		case e.Identity != nil:
+			r.signers = append(r.signers, e)
+		case e.Builder != "":
+			r.byBuilder[e.Builder] = e
+		case e.Source != "":
+			r.bySource[e.Source] = e
 		}
 	}
 }
@@ -197,15 +209,18 @@ func (r *revoked) screen(p *place) []Check {
 		findings = append(findings, *f)
 	}
 	for _, file := range p.facts.Files {
-		if f := r.digest("file", file, p.target); f != nil {
+		if f := r.digest(classFile, file, p.target); f != nil {
 			findings = append(findings, *f)
 		}
 	}
-	if r.files && p.facts.Files == nil {
+	denies := len(findings) > 0
+	if (r.filesBelow || r.files && p.target) && p.facts.Files == nil {
 		findings = append(findings, Finding{Code: FilesUnknown, Got: p.id(), Detail: "single files are revoked, and this artifact's are not known"})
 	}
 	if len(findings) > 0 {
-		return []Check{failed("revocations", findings[0].Detail, findings...)}
+		c := failed("revocations", findings[0].Detail, findings...)
+		c.denies = denies
+		return []Check{c}
 	}
 	if !p.target {
 		return nil
@@ -222,9 +237,8 @@ func (r *revoked) evidence(e *Evidence) *Finding {
 	if f := r.digest("attestation", e.Digest, true); f != nil {
 		return f
 	}
-	for i := range r.list.Entries {
-		entry := &r.list.Entries[i]
-		if entry.Identity != nil && entry.Identity.is(*e.Signer) && !e.before(entry.Since) {
+	for _, entry := range r.signers {
+		if entry.Identity.is(*e.Signer) && !e.before(entry.Since) {
 			return &Finding{Code: Revoked, Got: e.Signer.String(), Detail: fmt.Sprintf("%s is revoked since %s: %s", e.Signer, entry.Since.UTC().Format(time.RFC3339), entry.Reason)}
 		}
 	}
@@ -244,46 +258,20 @@ func (i *RevokedSigner) is(s trust.Signer) bool {
 	return s.Method == trust.MethodKeyless && s.Issuer == i.Issuer && s.Subject == i.Subject
 }
 
-// making says that an account names a builder, source or commit that is revoked; nil: none is.
-func (r *revoked) making(e *Evidence) *Finding {
-	if r.list == nil {
+// builder says that an account names a builder that is revoked; nil: it does not.
+func (r *revoked) builder(e *Evidence) *Finding {
+	entry := r.byBuilder[e.Claim.Making.Builder]
+	if entry == nil || e.before(entry.Since) {
 		return nil
 	}
-	m := e.Claim.Making
-	for i := range r.list.Entries {
-		entry := &r.list.Entries[i]
-		if entry.Builder != "" && entry.Builder == m.Builder && !e.before(entry.Since) {
-			return &Finding{Code: Revoked, Got: m.Builder, Detail: fmt.Sprintf("builder %s is revoked: %s", m.Builder, entry.Reason)}
-		}
-	}
-	for _, in := range m.Inputs {
-		if f := r.source(e, in.URI); f != nil {
-			return f
-		}
-		if in.Class == classArtifact && in.Content { // followed, or refused by the step, and looked up there
-			continue
-		}
-		if f := r.digest(in.Class, in.Digest, false); f != nil {
-			return f
-		}
-	}
-	return nil
+	return &Finding{Code: Revoked, Got: entry.Builder, Detail: fmt.Sprintf("builder %s is revoked: %s", entry.Builder, entry.Reason)}
 }
 
-// origin says that an artifact was let in from a source that is revoked; nil: it was not.
-func (r *revoked) origin(e *Evidence) *Finding {
-	if r.list == nil {
-		return nil
-	}
-	return r.source(e, e.Claim.Upstream)
-}
-
+// source says that where something is from, as e says, is revoked; nil: it is not.
 func (r *revoked) source(e *Evidence, uri string) *Finding {
-	for i := range r.list.Entries {
-		entry := &r.list.Entries[i]
-		if entry.Source != "" && entry.Source == uri && !e.before(entry.Since) {
-			return &Finding{Code: Revoked, Got: uri, Detail: fmt.Sprintf("source %s is revoked: %s", uri, entry.Reason)}
-		}
+	entry := r.bySource[uri]
+	if entry == nil || e.before(entry.Since) {
+		return nil
 	}
-	return nil
+	return &Finding{Code: Revoked, Got: uri, Detail: fmt.Sprintf("source %s is revoked: %s", uri, entry.Reason)}
 }

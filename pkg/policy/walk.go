@@ -146,9 +146,11 @@ func (w *Walk) Wants() []Want {
 	out := make([]Want, 0, len(ids))
 	for _, id := range ids {
 		want := Want{ID: id}
+		seen := map[string]bool{}
 		for _, p := range w.pending[id] {
 			for _, uri := range p.uris {
-				if !slices.Contains(want.URIs, uri) {
+				if !seen[uri] {
+					seen[uri] = true
 					want.URIs = append(want.URIs, uri)
 				}
 			}
@@ -194,7 +196,7 @@ func (w *Walk) see(f *Facts) {
 func (w *Walk) follow(step, id, uri string, depth int) *place {
 	at := spot{step, id}
 	if p := w.places[at]; p != nil {
-		if uri != "" && p.facts == nil {
+		if uri != "" {
 			p.uris = append(p.uris, uri)
 		}
 		return p

@@ -141,6 +141,32 @@ func TestWhatARevokedSignerSaysDeniesNothing(t *testing.T) {
 	s.decides(t, policy.Revoked, policy.LinkUnattested, policy.NotPinned, policy.NoAlternative)
 }
 
+// TestSummariesAreLookedUpByClass: what a summary rests on may be a commit as well as an artifact.
+func TestSummariesAreLookedUpByClass(t *testing.T) {
+	rests := func(on ...policy.Ancestor) *story {
+		s := newStory()
+		s.nodes[idBase].Evidence = nil
+		s.add(idBase, says("data", summary()))
+		s.claim(idBase, policy.TypeVSA).VSA.Ancestors = on
+		return s
+	}
+	on := []policy.Ancestor{{Class: "artifact", Digest: idOther}, {Class: "gitCommit", Digest: commit + "aa"}}
+	s := rests(on...)
+	s.revoke(policy.Revocation{Class: "file", Digest: idOther}, policy.Revocation{Class: "gitCommit", Digest: commit + "bb", Descendants: true})
+	s.decides(t)
+	s = rests(on...)
+	s.revoke(policy.Revocation{Class: "gitCommit", Digest: commit + "aa", Descendants: true})
+	if d := s.decide(); d.Verdict() != policy.No || !slices.Contains(d.Reasons(), policy.Revoked) {
+		t.Errorf("a commit: %s because of %v", d.Verdict(), d.Reasons())
+	}
+	// Which files the artifacts below have nobody says, where single files are revoked with all that was made from them.
+	s = rests(on...)
+	s.revoke(policy.Revocation{Class: "file", Digest: idOther, Descendants: true})
+	if d := s.decide(); d.Verdict() != policy.Unknown || !slices.Contains(d.Reasons(), policy.FilesUnknown) {
+		t.Errorf("a file: %s because of %v", d.Verdict(), d.Reasons())
+	}
+}
+
 // TestASummaryIsAboutEveryURIThatLeadsHere does not depend on which of two inputs names the artifact first.
 func TestASummaryIsAboutEveryURIThatLeadsHere(t *testing.T) {
 	for _, late := range []string{"oci://example.com/base", "oci://example.com/copy"} {

@@ -184,11 +184,16 @@ func (w *Walk) refuseSummary(p *place, rule *VSA, s spoken) []Finding {
 	if len(v.Ancestors) == 0 {
 		refuse("", "", "it lists no ancestors, so that none can be looked up among what is revoked")
 	}
-	for _, id := range v.Ancestors {
-		if f := w.revoked.digest(classArtifact, id, false); f != nil {
+	artifacts := false
+	for _, a := range v.Ancestors {
+		artifacts = artifacts || a.Class == classArtifact
+		if f := w.revoked.digest(a.Class, a.Digest, false); f != nil {
 			f.Detail = "it rests on what is revoked: " + f.Detail
 			out = append(out, *f)
 		}
+	}
+	if artifacts && w.revoked.filesBelow {
+		out = append(out, Finding{Code: FilesUnknown, Got: p.id(), Detail: "single files are revoked, and those of what it rests on are not known"})
 	}
 	return out
 }

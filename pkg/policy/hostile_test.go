@@ -308,3 +308,16 @@ func TestListsThatLieTogetherAreCumulative(t *testing.T) {
 	s.o.Lists[0].Sequence = 6
 	s.decides(t) // the entry was made to reach further since
 }
+
+// TestARevokedAttestationIsRevokedUnderItsOtherName: who has the bundle can turn its ECDSA signature, which gives it another
+// name and needs no key.
+func TestARevokedAttestationIsRevokedUnderItsOtherName(t *testing.T) {
+	turned := func(revoked string) *story {
+		s := newStory()
+		s.nodes[idRelease].Evidence[1].Twin = artifactID("twin")
+		s.revoke(policy.Revocation{Class: "attestation", Digest: revoked})
+		return s
+	}
+	turned(artifactID("another")).decides(t)
+	turned(artifactID("twin")).decides(t, policy.Revoked, policy.LinkUnattested)
+}

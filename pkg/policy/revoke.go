@@ -234,8 +234,10 @@ func (r *revoked) evidence(e *Evidence) *Finding {
 	if r.list == nil || e.Signer == nil {
 		return nil
 	}
-	if f := r.digest("attestation", e.Digest, true); f != nil {
-		return f
+	for _, name := range []string{e.Digest, e.Twin} {
+		if f := r.digest("attestation", name, true); f != nil {
+			return f
+		}
 	}
 	for _, entry := range r.signers {
 		if entry.Identity.is(*e.Signer) && !e.before(entry.Since) {

@@ -101,11 +101,8 @@ func verified(p attestations.VSA) *policy.VSAClaim {
 	if sum, ok := p.Policy.Digest["sha256"]; ok {
 		v.Policy = "sha256:" + sum
 	}
-	if p.Basis.Ancestors != nil { // that there are none is said by an empty list
-		v.Ancestors = make([]string, 0, len(p.Basis.Ancestors))
-	}
 	for _, d := range p.Basis.Ancestors {
-		v.Ancestors = append(v.Ancestors, d.String())
+		v.Ancestors = append(v.Ancestors, policy.Ancestor{Class: string(d.Class), Digest: d.String()})
 	}
 	return v
 }

@@ -30,7 +30,7 @@ func open(item Item, roots trust.Roots) opened {
 	}
 	b.attestation = a
 	signer := a.Signer()
-	e.Digest, e.PredicateType, e.Signer = a.Name(), a.PredicateType(), &signer
+	e.Digest, e.Twin, e.PredicateType, e.Signer = a.Name(), a.Twin(), a.PredicateType(), &signer
 	if t, source, ok := a.Time(); ok {
 		e.Time, e.TimeSource = &t, source
 	}

@@ -75,6 +75,8 @@ type Check struct {
 	Verdict  Verdict   `json:"verdict"`
 	Detail   string    `json:"detail"`
 	Findings []Finding `json:"findings,omitempty"`
+
+	denies bool // a trusted signer, or a list of what is revoked, says no: that holds whatever else says yes
 }
 
 // Verdict is the answer.

@@ -48,9 +48,6 @@ func (w *Walk) checkMaking(p *place) {
 		if !slices.Contains(by, a.by) {
 			by = append(by, a.by)
 		}
-		if !slices.Contains(p.authors, a.by) {
-			p.authors = append(p.authors, a.by)
-		}
 		if earlier := a.made(); p.account == nil || earlier.Before(p.account.made()) {
 			p.account = a.Evidence
 		}
@@ -71,7 +68,7 @@ func (w *Walk) refuseMaking(p *place, rule *Provenance, a spoken) []Finding {
 		out = append(out, Finding{Code: WrongBuildType, Want: strings.Join(rule.Types, ", "), Got: m.BuildType, Detail: "made by " + m.BuildType})
 	}
 	out = append(out, w.refuseBuilder(rule, m, a.by)...)
-	if f := w.revoked.making(a.Evidence); f != nil {
+	if f := w.revoked.builder(a.Evidence); f != nil {
 		out = append(out, *f)
 	}
 	if f := tooOld(a.Evidence, a.made(), rule.MaxAge, w.o.Now); f != nil {
@@ -117,17 +114,28 @@ func (w *Walk) checkInputs(p *place, m *Making) {
 	found := map[string]int{}
 	for _, in := range inputs {
 		rule := p.step.Inputs[in.Role]
+		e := &edge{input: in, rule: "not mentioned"}
+		if f := w.revoked.source(p.account, in.URI); f != nil {
+			e.findings = append(e.findings, *f)
+		}
+		if followed := rule != nil && rule.Step != "" && in.Class == classArtifact; !followed { // else it is looked up where it leads
+			if f := w.revoked.digest(in.Class, in.Digest, false); f != nil {
+				e.findings = append(e.findings, *f)
+			}
+		}
 		if rule == nil {
 			if in.Content {
-				p.edges = append(p.edges, &edge{input: in, rule: "not mentioned", findings: []Finding{{Code: LinkUnexpected, Got: in.Digest,
-					Detail: fmt.Sprintf("the step %s mentions no input of role %s", p.step.Name, in.Role)}}})
+				e.findings = append(e.findings, Finding{Code: LinkUnexpected, Got: in.Digest, Detail: fmt.Sprintf("the step %s mentions no input of role %s", p.step.Name, in.Role)})
+			}
+			if len(e.findings) > 0 {
+				p.edges = append(p.edges, e)
 			}
 			continue
 		}
 		found[in.Role]++
-		e := &edge{input: in, rule: rule.words()}
+		e.rule = rule.words()
 		p.edges = append(p.edges, e)
-		if e.findings = rule.refuse(in); len(e.findings) == 0 && rule.Step != "" {
+		if e.findings = append(e.findings, rule.refuse(in)...); len(e.findings) == 0 && rule.Step != "" {
 			if e.to = w.follow(rule.Step, in.Digest, in.URI, p.depth+1); e.to == nil {
 				e.findings = []Finding{{Code: CapReached, Detail: fmt.Sprintf("deeper than %d links, or more than %d artifacts", MaxDepth, MaxNodes)}}
 			}

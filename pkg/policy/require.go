@@ -110,7 +110,7 @@ func (w *Walk) refuse(p *place, r *Requirement, s spoken) []Finding {
 	if !s.Claim.Expires.IsZero() && w.o.Now.After(s.Claim.Expires) {
 		out = append(out, Finding{Code: Stale, Got: s.Claim.Expires.UTC().Format(time.RFC3339), Detail: "it expired " + s.Claim.Expires.UTC().Format(time.RFC3339)})
 	}
-	if r.Type == TypeApproval && !r.OwnWork && slices.Contains(p.authors, s.by) {
+	if r.Type == TypeApproval && !r.OwnWork && w.ownWork(p, s.Evidence) {
 		out = append(out, Finding{Code: OwnWork, Detail: s.by + " made the artifact and approved it"})
 	}
 	if r.Rule != nil {
@@ -224,8 +224,10 @@ func principals(all []spoken) []string {
 // unique drops findings that say the same as one before.
 func unique(findings []Finding) []Finding {
 	var out []Finding
+	seen := make(map[Finding]bool, len(findings))
 	for _, f := range findings {
-		if !slices.Contains(out, f) {
+		if !seen[f] {
+			seen[f] = true
 			out = append(out, f)
 		}
 	}

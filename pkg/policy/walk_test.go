@@ -369,7 +369,7 @@ func waiver(code policy.Reason, evidence string) policy.Waiver {
 func summary() policy.Claim {
 	return policy.Claim{Type: policy.TypeVSA, Subject: idBase, Kind: "model", At: ago(day), VSA: &policy.VSAClaim{
 		Verifier: "https://acme.example/verify", Resource: "oci://example.com/base", Policy: artifactID("policy"),
-		Ancestors: []string{idOther}, Oldest: ago(20 * day)}}
+		Ancestors: []policy.Ancestor{{Class: "artifact", Digest: idOther}}, Oldest: ago(20 * day)}}
 }
 
 func TestWalkRefusesSummariesThatMayNotStandForABase(t *testing.T) {

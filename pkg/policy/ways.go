@@ -8,10 +8,10 @@ import (
 
 // way is one way to satisfy a step's anyOf.
 type way struct {
-	name   string
-	check  Check
-	denies bool   // a trusted signer says no here, whatever other ways say
-	to     *place // the same artifact in another step; nil: check is all
+	name  string
+	check Check
+	vsa   *VSA   // a summary may stand for it: decided once every input that leads here has said where it is
+	to    *place // the same artifact in another step; nil: check is all
 }
 
 // checkRelease holds the artifact to its place in a channel.
@@ -70,7 +70,7 @@ func (w *Walk) checkWays(p *place) {
 		case a.Ingested != nil:
 			p.ways = append(p.ways, w.ingested(p, a.Ingested))
 		case a.VSA != nil:
-			p.ways = append(p.ways, w.summed(p, a.VSA))
+			p.ways = append(p.ways, &way{name: "vsa", vsa: a.VSA})
 		case len(a.Pinned) > 0:
 			c := Check{Name: "pinned", Verdict: Yes, Detail: "named by the policy"}
 			if !slices.Contains(a.Pinned, p.id()) {
@@ -90,13 +90,15 @@ func (w *Walk) checkWays(p *place) {
 // ingested finds out whether somebody trusted let the artifact in.
 func (w *Walk) ingested(p *place, rule *Ingested) *way {
 	spoke, missed := w.claims(p, TypeIngestion, rule.Signers)
+	denies := false
 	for _, s := range spoke {
 		var findings []Finding
 		if len(rule.Upstreams) > 0 && !slices.ContainsFunc(rule.Upstreams, func(u string) bool { return u == s.Claim.Upstream || strings.HasPrefix(s.Claim.Upstream, u+"@") }) {
 			findings = append(findings, Finding{Code: LinkSwapped, Got: s.Claim.Upstream, Detail: "let in from elsewhere than the policy takes"})
 		}
-		if f := w.revoked.origin(s.Evidence); f != nil {
+		if f := w.revoked.source(s.Evidence, s.Claim.Upstream); f != nil {
 			findings = append(findings, *f)
+			denies = true
 		}
 		if f := tooOld(s.Evidence, s.made(), rule.MaxAge, w.o.Now); f != nil {
 			findings = append(findings, *f)
@@ -111,24 +113,28 @@ func (w *Walk) ingested(p *place, rule *Ingested) *way {
 	if len(missed) == 0 {
 		missed = []Finding{{Code: LinkUnattested, Detail: "nobody among " + names(rule.Signers) + " let it in"}}
 	}
-	return &way{name: "ingested", check: failed("ingested", missed[0].Detail, missed...), denies: denies(missed)}
+	check := failed("ingested", missed[0].Detail, missed...)
+	check.denies = denies
+	return &way{name: "ingested", check: check}
 }
 
 // summed finds out whether a trusted summary may stand for all that is below.
-func (w *Walk) summed(p *place, rule *VSA) *way {
+func (w *Walk) summed(p *place, rule *VSA) Check {
 	spoke, missed := w.claims(p, TypeVSA, rule.Signers)
 	spoke = slices.DeleteFunc(spoke, func(s spoken) bool {
 		return s.Claim.VSA == nil || !slices.Contains(rule.Verifiers, s.Claim.VSA.Verifier)
 	})
 	yes, noes := sides(spoke)
+	rests := false // on what is revoked
 	for _, s := range yes {
 		findings := w.refuseSummary(p, rule, s)
+		rests = rests || slices.ContainsFunc(findings, func(f Finding) bool { return f.Code == Revoked })
 		if f := outdated(s, noes); f != nil {
 			findings = append(findings, *f)
 		}
 		if len(findings) == 0 {
 			s.Counted = true
-			return &way{name: "vsa", check: Check{Name: "vsa", Verdict: Yes, Detail: fmt.Sprintf("verified by %s, signed by %s", s.Claim.VSA.Verifier, s.by)}}
+			return Check{Name: "vsa", Verdict: Yes, Detail: fmt.Sprintf("verified by %s, signed by %s", s.Claim.VSA.Verifier, s.by)}
 		}
 		p.remark(s.Evidence, findings...)
 		missed = append(missed, located(findings, s.Where)...)
@@ -139,7 +145,9 @@ func (w *Walk) summed(p *place, rule *VSA) *way {
 	if len(missed) == 0 {
 		missed = []Finding{{Code: LinkUnattested, Detail: "no verification summary by " + names(rule.Signers)}}
 	}
-	return &way{name: "vsa", check: failed("vsa", missed[0].Detail, unique(missed)...), denies: denies(missed)}
+	check := failed("vsa", missed[0].Detail, unique(missed)...)
+	check.denies = check.denies || rests
+	return check
 }
 
 // refuseSummary says why a summary that says yes may not stand for what is below (SLSA v1.2, Verification Summary, How to
@@ -176,11 +184,16 @@ func (w *Walk) refuseSummary(p *place, rule *VSA, s spoken) []Finding {
 	if len(v.Ancestors) == 0 {
 		refuse("", "", "it lists no ancestors, so that none can be looked up among what is revoked")
 	}
-	for _, id := range v.Ancestors {
-		if f := w.revoked.digest(classArtifact, id, false); f != nil {
+	artifacts := false
+	for _, a := range v.Ancestors {
+		artifacts = artifacts || a.Class == classArtifact
+		if f := w.revoked.digest(a.Class, a.Digest, false); f != nil {
 			f.Detail = "it rests on what is revoked: " + f.Detail
 			out = append(out, *f)
 		}
+	}
+	if artifacts && w.revoked.filesBelow {
+		out = append(out, Finding{Code: FilesUnknown, Got: p.id(), Detail: "single files are revoked, and those of what it rests on are not known"})
 	}
 	return out
 }
@@ -194,9 +207,4 @@ func (p *place) names() []string {
 		}
 	}
 	return out
-}
-
-// denies reports whether a trusted signer, or a list of what is revoked, says no: that holds whatever else says yes.
-func denies(findings []Finding) bool {
-	return slices.ContainsFunc(findings, func(f Finding) bool { return f.Code == Refuted || f.Code == Revoked })
 }

@@ -145,12 +145,15 @@ func (s *Step) explain() []string {
 }
 
 func (in *Inputs) explain(role string) string {
-	count := fmt.Sprintf("%d or more", in.Min)
-	switch {
-	case in.Min == in.Max:
+	count := fmt.Sprintf("%d to %d", in.Min, in.Max)
+	switch in.Max {
+	case 0:
+		count = fmt.Sprintf("%d or more", in.Min)
+		if in.Min == 0 {
+			count = "any number"
+		}
+	case in.Min:
 		count = fmt.Sprintf("exactly %d", in.Min)
-	case in.Max > 0:
-		count = fmt.Sprintf("%d to %d", in.Min, in.Max)
 	}
 	var asked []string
 	if in.Step != "" {

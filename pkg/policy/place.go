@@ -61,6 +61,9 @@ func (w *Walk) judgePlace(p *place) {
 	slices.SortStableFunc(p.evidence, func(a, b Evidence) int {
 		return cmp.Or(cmp.Compare(a.Digest, b.Digest), cmp.Compare(a.Where, b.Where))
 	})
+	for i := range p.evidence {
+		p.evidence[i].Principal = w.doc.principal(p.evidence[i].Signer)
+	}
 	w.disqualify(p)
 	w.checkSigned(p)
 	if p.id() != "" {
@@ -99,7 +102,7 @@ func (w *Walk) concludeEvidence(p *place) {
 		case e.Counted:
 		case len(p.remarks[e]) > 0:
 			e.Findings = append(e.Findings, p.remarks[e]...)
-		case e.Signer != nil && len(e.Findings) == 0 && !w.doc.Signers().Trusts(*e.Signer):
+		case e.Signer != nil && len(e.Findings) == 0 && e.Principal == "":
 			e.Findings = []Finding{{Code: UntrustedSigner, Got: e.Signer.String(), Detail: "the policy knows nobody who signs like this"}}
 		}
 	}
@@ -120,16 +123,18 @@ func (w *Walk) disqualify(p *place) {
 	}
 }
 
-// claims returns p's statements of a type that nothing speaks against so far, by any of the principals named. Those that a
-// key's window speaks against are in out.
-func (w *Walk) claims(p *place, kind string, names []string) (in []spoken, out []Finding) {
+// claims returns p's statements of a type that nothing speaks against so far, by any of the principals named; of a subtype
+// only, where there is one. Those that a key's window speaks against are in out.
+func (w *Walk) claims(p *place, kind, subtype string, by []string) (in []spoken, out []Finding) {
 	for i := range p.evidence {
 		e := &p.evidence[i]
-		if e.Signature || e.Claim == nil || e.Claim.Type != kind {
+		if e.Signature || e.Claim == nil || e.Claim.Type != kind || subtype != "" && e.Claim.Subtype != subtype {
 			continue
 		}
-		name, findings := w.doc.speaker(names, e)
+		name, findings := w.doc.speaker(by, e)
 		switch {
+		case name == "" && e.Principal != "": // somebody else's word for what is asked of others here
+			p.remark(e, Finding{Code: UntrustedSigner, Got: e.Principal, Detail: fmt.Sprintf("it is %s whose word counts for that in step %s, not %s", list(by, "or"), p.step.Name, e.Principal)})
 		case name == "":
 		case len(e.Findings) > 0:
 			out = append(out, located(e.Findings, e.Where)...)
@@ -205,6 +210,9 @@ func (w *Walk) checkSigned(p *place) {
 				p.authors = append(p.authors, name)
 			}
 		}
+	}
+	if signature.Verdict == Yes && len(p.authors) > 0 {
+		signature.Detail = names(p.authors) + ": " + signature.Detail
 	}
 	if n := len(p.authors); signature.Verdict == Yes && files.Verdict == Yes && n < q.Distinct {
 		signature = failed("signature", fmt.Sprintf("%d of %d principals signed", n, q.Distinct), Finding{Code: QuorumMissed,

@@ -225,16 +225,21 @@ func level(words string, n int) string {
 }
 
 func age(d time.Duration) string {
-	switch {
-	case d == 0:
+	if d == 0 {
 		return ""
-	case d == 24*time.Hour:
-		return ", at most a day old"
-	case d%(24*time.Hour) == 0:
-		return fmt.Sprintf(", at most %d days old", d/(24*time.Hour))
 	}
-	words := strings.NewReplacer("m0s", "m", "h0m0s", "h").Replace(d.String())
-	return ", at most " + words + " old"
+	return ", at most " + span(d) + " old"
+}
+
+// span is a time in words: whole days, else Go's hours and minutes.
+func span(d time.Duration) string {
+	switch {
+	case d == 24*time.Hour:
+		return "a day"
+	case d > 0 && d%(24*time.Hour) == 0:
+		return fmt.Sprintf("%d days", d/(24*time.Hour))
+	}
+	return strings.NewReplacer("m0s", "m", "h0m0s", "h").Replace(d.String())
 }
 
 func ruled(r *rule.Rule) string {

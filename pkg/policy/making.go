@@ -30,9 +30,9 @@ func (w *Walk) checkMaking(p *place) {
 	if len(accepted) == 0 {
 		what := "nobody who is trusted for it says how it was made"
 		if len(missed) > 0 {
-			what = missed[0].Detail
+			what = "no provenance by " + names(rule.Signers) + " holds: " + missed[0].Detail
 		}
-		p.add(failed("provenance", what, append(missed, Finding{Code: LinkUnattested, Detail: "no provenance by " + names(rule.Signers) + " holds"})...))
+		p.add(failed("provenance", what, append(missed, Finding{Code: LinkUnattested, Detail: what})...))
 		return
 	}
 	for _, other := range accepted[1:] {

@@ -180,9 +180,9 @@ func tooOld(e *Evidence, at time.Time, most time.Duration, now time.Time) *Findi
 	case most <= 0:
 		return nil
 	case at.IsZero():
-		return &Finding{Code: Stale, Where: e.Where, Detail: "nothing shows its age, and at most " + most.String() + " are taken"}
+		return &Finding{Code: Stale, Where: e.Where, Detail: "nothing shows its age, and it may be at most " + span(most) + " old"}
 	case now.Sub(at) > most:
-		return &Finding{Code: Stale, Where: e.Where, Got: at.UTC().Format(time.RFC3339), Detail: fmt.Sprintf("made %s, older than %s", at.UTC().Format(time.RFC3339), most)}
+		return &Finding{Code: Stale, Where: e.Where, Got: at.UTC().Format(time.RFC3339), Detail: fmt.Sprintf("made %s, older than %s", at.UTC().Format(time.RFC3339), span(most))}
 	}
 	return nil
 }

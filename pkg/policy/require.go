@@ -167,7 +167,7 @@ func (w *Walk) lacking(p *place, r *Requirement, good, noes []spoken, missed []F
 		return failed(r.Name, detail, unique(append(missed, Finding{Code: QuorumMissed, Detail: detail}))...)
 	}
 	if len(missed) > 0 {
-		return failed(r.Name, missed[0].Detail, unique(missed)...)
+		return failed(r.Name, fmt.Sprintf("no %s by %s holds: %s", r.describe(), names(r.Signers), missed[0].Detail), unique(missed)...)
 	}
 	if waiver := w.waiver(p, r, EvidenceMissing); waiver != nil && slices.Contains(excusable, r.Type) {
 		return w.excused(p, r, waiver)

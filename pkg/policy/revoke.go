@@ -101,7 +101,7 @@ func (w *Walk) refuseList(l *Revocations) []Finding {
 	case w.o.Now.After(l.Expires):
 		out = append(out, Finding{Code: RevocationsStale, Where: l.Evidence.Where, Detail: "the list expired " + l.Expires.UTC().Format(time.RFC3339)})
 	case most > 0 && w.o.Now.Sub(issued) > most:
-		out = append(out, Finding{Code: RevocationsStale, Where: l.Evidence.Where, Detail: fmt.Sprintf("issued %s, older than %s", issued.UTC().Format(time.RFC3339), most)})
+		out = append(out, Finding{Code: RevocationsStale, Where: l.Evidence.Where, Detail: fmt.Sprintf("the list was issued %s, older than %s", issued.UTC().Format(time.RFC3339), span(most))})
 	case issued.After(w.o.Now.Add(skew)):
 		out = append(out, Finding{Code: ClockBehind, Where: l.Evidence.Where, Detail: "the list was issued " + issued.UTC().Format(time.RFC3339)})
 	}

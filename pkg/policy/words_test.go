@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hallmark-project/hallmark/pkg/policy"
 )
@@ -33,6 +34,8 @@ func TestANoNamesWhoAndWhat(t *testing.T) {
 			s.revoke(policy.Revocation{Class: "artifact", Digest: idOther})
 			s.o.State = &policy.State{Sequence: 6}
 		}, policy.RevocationsRollback, "number 5 of the list of what is revoked, and number 6 was seen before"},
+		"a test that is old": {func(s *story) { s.claim(idRelease, policy.TypeTestResult).At = ago(31 * day) },
+			policy.Stale, "made " + ago(31*day).UTC().Format(time.RFC3339) + ", older than 30 days"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStory()
@@ -57,6 +60,21 @@ func TestARevokedAncestorNamesTheListThatSaysSo(t *testing.T) {
 	found := named(base.Checks, "revocations").Findings
 	if len(found) != 1 || found[0].Code != policy.Revoked || found[0].Where != "oci:store:revoked" || !strings.HasSuffix(found[0].Detail, "is revoked: poisoned") {
 		t.Errorf("%+v", base.Checks)
+	}
+}
+
+func TestACheckSaysWhatIsAskedAndWhyItDoesNotHold(t *testing.T) {
+	s := newStory()
+	s.claim(idRelease, policy.TypeTestResult).Subject = idOther
+	s.claim(idRelease, policy.TypeProvenance).Subject = idOther
+	d := s.decide()
+	for name, want := range map[string]string{
+		"robustness": "no test-result by red holds: it is about another artifact",
+		"provenance": "no provenance by trainer holds: it is about another artifact",
+	} {
+		if c := named(d.Checks, name); c.Detail != want {
+			t.Errorf("%s: %s", name, c.Detail)
+		}
 	}
 }
 

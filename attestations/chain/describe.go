@@ -121,6 +121,9 @@ func (d *Described) claim(id string, b attestations.Bundle) error {
 	return nil
 }
 
+// maxReason is how many bytes of a reason a summary shows.
+const maxReason = 200
+
 // summary is one line about a claim.
 func summary(p attestations.Predicate) string {
 	switch p := p.(type) {
@@ -139,7 +142,13 @@ func summary(p attestations.Predicate) string {
 	case attestations.VSA:
 		return fmt.Sprintf("verified %s %s", p.VerificationResult, strings.Join(p.VerifiedLevels, " "))
 	case attestations.Approval:
-		return fmt.Sprintf("%s for %s", p.Decision, strings.Join(p.Scope, ", "))
+		text := fmt.Sprintf("%s for %s", p.Decision, strings.Join(p.Scope, ", "))
+		if reason := p.Reason; len(reason) > maxReason {
+			text += ": " + strings.ToValidUTF8(reason[:maxReason], "") + "…"
+		} else if reason != "" {
+			text += ": " + reason
+		}
+		return text
 	case attestations.Deployment:
 		return fmt.Sprintf("%s %s", p.Action, p.Target)
 	}

@@ -137,6 +137,7 @@ func TestDecisionMatchesItsSchema(t *testing.T) {
 	withFindings.TrustedRoot = &trust.Origin{Source: trust.Imported, From: "https://mirror.test", Digest: full.Digest}
 	chained := policy.Decide(trustsAlice(), facts(signedBy(alice)), now)
 	claimed := full
+	claimed.Principal = "p"
 	claimed.Signature, claimed.Claim = false, &policy.Claim{
 		Type: policy.TypeProvenance, Subject: full.Digest, Kind: "model", At: now, Expires: now, SaysNo: true, Subtype: "attack", Summary: "s", Upstream: "u",
 		Making: &policy.Making{BuildType: "finetune", Builder: "https://b", Began: now, Inputs: []policy.Input{
@@ -148,7 +149,7 @@ func TestDecisionMatchesItsSchema(t *testing.T) {
 	}
 	chained.Chain = []policy.Link{
 		{Step: "release", Artifact: withFindings.Artifact, Verdict: policy.Yes, Checks: chained.Checks, Evidence: []policy.Evidence{full, claimed}, Edges: []policy.Edge{
-			{Role: "base-model", Name: "base", Class: "artifact", Digest: full.Digest, URI: "oci://x", Step: "base", Verdict: policy.Yes, Signer: "a", Time: &stamp, Why: "w"}}},
+			{Role: "base-model", Name: "base", Class: "artifact", Digest: full.Digest, URI: "oci://x", Step: "base", Verdict: policy.Yes, Signer: "a", Principal: "p", Time: &stamp, Why: "w"}}},
 		{Step: "base", Artifact: withFindings.Artifact},
 	}
 	for name, d := range map[string]policy.Decision{

@@ -17,7 +17,7 @@ func (w *Walk) checkMaking(p *place) {
 		}
 		return
 	}
-	accounts, missed := w.claims(p, TypeProvenance, rule.Signers)
+	accounts, missed := w.claims(p, TypeProvenance, "", rule.Signers)
 	var accepted []spoken
 	for _, a := range accounts {
 		if findings := w.refuseMaking(p, rule, a); len(findings) > 0 {
@@ -30,9 +30,9 @@ func (w *Walk) checkMaking(p *place) {
 	if len(accepted) == 0 {
 		what := "nobody who is trusted for it says how it was made"
 		if len(missed) > 0 {
-			what = missed[0].Detail
+			what = "no provenance by " + names(rule.Signers) + " holds: " + missed[0].Detail
 		}
-		p.add(failed("provenance", what, append(missed, Finding{Code: LinkUnattested, Detail: "no provenance by " + names(rule.Signers) + " holds"})...))
+		p.add(failed("provenance", what, append(missed, Finding{Code: LinkUnattested, Detail: what})...))
 		return
 	}
 	for _, other := range accepted[1:] {
@@ -92,7 +92,7 @@ func (w *Walk) refuseBuilder(rule *Provenance, m *Making, by string) []Finding {
 		}
 		return nil
 	}
-	return []Finding{{Code: WrongBuilder, Got: m.Builder, Detail: by + " does not speak for this builder"}}
+	return []Finding{{Code: WrongBuilder, Got: m.Builder, Detail: by + " does not speak for the builder " + m.Builder}}
 }
 
 // account is what an account says, in one text that is the same exactly for accounts that agree.
@@ -190,7 +190,12 @@ func (r *Inputs) words() string {
 	if n := len(r.Pinned); n > 0 {
 		parts = append(parts, fmt.Sprintf("one of %d pinned", n))
 	}
-	if n := len(r.URIs) + len(r.Patterns); n > 0 {
+	switch n := len(r.URIs) + len(r.Patterns); {
+	case n == 1 && len(r.URIs) == 1:
+		parts = append(parts, "from "+r.URIs[0])
+	case n == 1:
+		parts = append(parts, "from what matches "+r.Patterns[0].String())
+	case n > 1:
 		parts = append(parts, fmt.Sprintf("from one of %d places", n))
 	}
 	return strings.Join(parts, ", ")

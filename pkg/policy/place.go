@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -61,6 +62,9 @@ func (w *Walk) judgePlace(p *place) {
 	slices.SortStableFunc(p.evidence, func(a, b Evidence) int {
 		return cmp.Or(cmp.Compare(a.Digest, b.Digest), cmp.Compare(a.Where, b.Where))
 	})
+	for i := range p.evidence {
+		p.evidence[i].Principal = w.doc.principal(p.evidence[i].Signer)
+	}
 	w.disqualify(p)
 	w.checkSigned(p)
 	if p.id() != "" {
@@ -98,7 +102,7 @@ func (w *Walk) concludeEvidence(p *place) {
 		case e.Counted:
 		case len(p.remarks[e]) > 0:
 			e.Findings = append(e.Findings, unique(p.remarks[e])...)
-		case e.Signer != nil && len(e.Findings) == 0 && !w.known.Trusts(*e.Signer):
+		case e.Signer != nil && len(e.Findings) == 0 && e.Principal == "":
 			e.Findings = []Finding{{Code: UntrustedSigner, Got: e.Signer.String(), Detail: "the policy knows nobody who signs like this"}}
 		}
 	}
@@ -145,16 +149,18 @@ func (w *Walk) ownWork(p *place, e *Evidence) bool {
 	return slices.ContainsFunc(p.authors, func(name string) bool { return Policy{Signers: w.doc.Identities[name]}.Trusts(*e.Signer) })
 }
 
-// claims returns p's statements of a type that nothing speaks against so far, by any of the principals named. Those that a
-// key's window speaks against are in out.
-func (w *Walk) claims(p *place, kind string, names []string) (in []spoken, out []Finding) {
+// claims returns p's statements of a type that nothing speaks against so far, by any of the principals named; of a subtype
+// only, where there is one. Those that a key's window speaks against are in out.
+func (w *Walk) claims(p *place, kind, subtype string, by []string) (in []spoken, out []Finding) {
 	for i := range p.evidence {
 		e := &p.evidence[i]
-		if e.Signature || e.Claim == nil || e.Claim.Type != kind {
+		if e.Signature || e.Claim == nil || e.Claim.Type != kind || subtype != "" && e.Claim.Subtype != subtype {
 			continue
 		}
-		name, findings := w.doc.speaker(names, e)
+		name, findings := w.doc.speaker(by, e)
 		switch {
+		case name == "" && e.Principal != "": // somebody else's word for what is asked of others here
+			p.remark(e, Finding{Code: UntrustedSigner, Got: e.Principal, Detail: fmt.Sprintf("it is %s whose word counts for that in step %s, not %s", list(by, "or"), p.step.Name, e.Principal)})
 		case name == "":
 		case len(e.Findings) > 0:
 			out = append(out, located(e.Findings, e.Where)...)
@@ -200,9 +206,9 @@ func tooOld(e *Evidence, at time.Time, most time.Duration, now time.Time) *Findi
 	case most <= 0:
 		return nil
 	case at.IsZero():
-		return &Finding{Code: Stale, Where: e.Where, Detail: "nothing shows its age, and at most " + most.String() + " are taken"}
+		return &Finding{Code: Stale, Where: e.Where, Detail: "nothing shows its age, and it may be at most " + span(most) + " old"}
 	case now.Sub(at) > most:
-		return &Finding{Code: Stale, Where: e.Where, Got: at.UTC().Format(time.RFC3339), Detail: fmt.Sprintf("made %s, older than %s", at.UTC().Format(time.RFC3339), most)}
+		return &Finding{Code: Stale, Where: e.Where, Got: at.UTC().Format(time.RFC3339), Detail: fmt.Sprintf("made %s, older than %s", at.UTC().Format(time.RFC3339), span(most))}
 	}
 	return nil
 }
@@ -237,6 +243,9 @@ func (w *Walk) checkSigned(p *place) {
 				signers[name] = true
 			}
 		}
+	}
+	if signature.Verdict == Yes && len(signers) > 0 {
+		signature.Detail = names(slices.Sorted(maps.Keys(signers))) + ": " + signature.Detail
 	}
 	if n := len(signers); signature.Verdict == Yes && files.Verdict == Yes && n < q.Distinct {
 		signature = failed("signature", fmt.Sprintf("%d of %d principals signed", n, q.Distinct), Finding{Code: QuorumMissed,

@@ -109,8 +109,11 @@ func TestWalkRefusesAnAdapterOnAnotherBase(t *testing.T) {
 	if d := adapterOn(idBase).decide(); d.Verdict() != policy.Yes {
 		t.Errorf("on its base: %s because of %v\n%+v", d.Verdict(), d.Reasons(), d.Checks)
 	}
-	if d := adapterOn(idOther).decide(); d.Verdict() != policy.No || !slices.Equal(d.Reasons(), []policy.Reason{policy.BaseMismatch}) {
-		t.Errorf("on another: %s because of %v", d.Verdict(), d.Reasons())
+	other := adapterOn(idOther)
+	other.nodes[idOther].Artifact.Ref = "./other"
+	if d := other.decide(); d.Verdict() != policy.No || !slices.Equal(d.Reasons(), []policy.Reason{policy.BaseMismatch}) ||
+		named(d.Checks, "base").Detail != "it was made for base "+idBase+", and is used with ./other" {
+		t.Errorf("on another: %s because of %v\n%+v", d.Verdict(), d.Reasons(), d.Checks)
 	}
 	unknown := adapterOn(idBase)
 	unknown.doc.Steps["release"].Provenance, unknown.doc.Steps["release"].Inputs = nil, nil

@@ -73,11 +73,11 @@ func (w *Walk) checkBase(p *place) {
 	if len(w.targets) < 2 || !w.isAdapter(p) {
 		return
 	}
-	base := ""
+	base, name := "", ""
 	if p.account != nil {
 		for _, in := range p.account.Claim.Making.Inputs {
 			if in.Role == roleBase {
-				base = in.Digest
+				base, name = in.Digest, in.Name
 			}
 		}
 	}
@@ -85,7 +85,13 @@ func (w *Walk) checkBase(p *place) {
 		p.add(Check{Name: "base", Verdict: Yes, Detail: "used with the base that it was made for, " + base})
 		return
 	}
-	detail := "it was made for another base than those that it is used with"
+	var with []string
+	for _, t := range w.targets {
+		if t != p {
+			with = append(with, t.facts.Artifact.Ref)
+		}
+	}
+	detail := fmt.Sprintf("it was made for %s %s, and is used with %s", name, base, names(with))
 	if base == "" {
 		detail = "no account that is believed says which base it was made for"
 	}
@@ -317,7 +323,7 @@ func (p *place) link() Link {
 	for _, e := range p.edges {
 		out := Edge{Role: e.input.Role, Name: e.input.Name, Class: e.input.Class, Digest: e.input.Digest, URI: e.input.URI, Verdict: Yes, Why: e.rule}
 		if p.account != nil && p.account.Signer != nil {
-			out.Signer, out.Time = p.account.Signer.String(), p.account.Time
+			out.Signer, out.Principal, out.Time = p.account.Signer.String(), p.account.Principal, p.account.Time
 		}
 		if e.to != nil {
 			out.Step, out.Verdict = e.to.step.Name, e.to.verdict

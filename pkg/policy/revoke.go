@@ -128,7 +128,7 @@ func (r *Revocations) contradicts(other *Revocations) []Finding {
 		if slices.Equal(r.keys(), other.keys()) {
 			return nil
 		}
-		return []Finding{{Code: RevocationsRollback, Where: other.Evidence.Where, Detail: fmt.Sprintf("two lists of sequence %d differ", r.Sequence)}}
+		return []Finding{{Code: RevocationsRollback, Where: other.Evidence.Where, Detail: fmt.Sprintf("two lists of number %d differ", r.Sequence)}}
 	}
 	var out []Finding
 	for _, key := range r.dropped(other.keys()) {
@@ -166,7 +166,7 @@ func (w *Walk) refuseList(l *Revocations) []Finding {
 	case w.o.Now.After(l.Expires):
 		out = append(out, Finding{Code: RevocationsStale, Where: l.Evidence.Where, Detail: "the list expired " + l.Expires.UTC().Format(time.RFC3339)})
 	case most > 0 && w.o.Now.Sub(issued) > most:
-		out = append(out, Finding{Code: RevocationsStale, Where: l.Evidence.Where, Detail: fmt.Sprintf("issued %s, older than %s", issued.UTC().Format(time.RFC3339), most)})
+		out = append(out, Finding{Code: RevocationsStale, Where: l.Evidence.Where, Detail: fmt.Sprintf("the list was issued %s, older than %s", issued.UTC().Format(time.RFC3339), span(most))})
 	case issued.After(w.o.Now.Add(skew)):
 		out = append(out, Finding{Code: ClockBehind, Where: l.Evidence.Where, Detail: "the list was issued " + issued.UTC().Format(time.RFC3339)})
 	}
@@ -176,14 +176,14 @@ func (w *Walk) refuseList(l *Revocations) []Finding {
 	}
 	switch {
 	case l.Sequence < before.Sequence:
-		out = append(out, Finding{Code: RevocationsRollback, Detail: fmt.Sprintf("sequence %d, and %d was seen", l.Sequence, before.Sequence)})
+		out = append(out, Finding{Code: RevocationsRollback, Where: l.Evidence.Where, Detail: fmt.Sprintf("number %d of the list of what is revoked, and number %d was seen before", l.Sequence, before.Sequence)})
 	case l.Sequence-before.Sequence > maxJump:
-		out = append(out, Finding{Code: RevocationsRollback, Detail: fmt.Sprintf("sequence %d, more than %d beyond %d", l.Sequence, maxJump, before.Sequence)})
+		out = append(out, Finding{Code: RevocationsRollback, Where: l.Evidence.Where, Detail: fmt.Sprintf("number %d of the list of what is revoked, more than %d beyond number %d, which was seen before", l.Sequence, maxJump, before.Sequence)})
 	case l.Sequence == before.Sequence && !slices.Equal(l.keys(), before.Revoked):
-		out = append(out, Finding{Code: RevocationsRollback, Detail: fmt.Sprintf("another list of sequence %d was seen", l.Sequence)})
+		out = append(out, Finding{Code: RevocationsRollback, Where: l.Evidence.Where, Detail: fmt.Sprintf("another list of number %d was seen before", l.Sequence)})
 	}
 	for _, key := range l.dropped(before.Revoked) {
-		out = append(out, Finding{Code: RevocationsRollback, Detail: "no longer revoked, and was: " + key})
+		out = append(out, Finding{Code: RevocationsRollback, Where: l.Evidence.Where, Detail: "no longer on it, and was: " + key})
 	}
 	return out
 }
@@ -195,7 +195,7 @@ func (r *revoked) digest(class, digest string, self bool) *Finding {
 	if e == nil || !self && !e.Descendants {
 		return nil
 	}
-	return &Finding{Code: Revoked, Got: digest, Detail: fmt.Sprintf("%s %s is revoked: %s", class, digest, e.Reason)}
+	return &Finding{Code: Revoked, Where: r.list.Evidence.Where, Got: digest, Detail: fmt.Sprintf("%s %s is revoked: %s", class, digest, e.Reason)}
 }
 
 // screen looks up an artifact and its files. What is revoked for itself alone stands in the way where it is used, not
@@ -225,12 +225,14 @@ func (r *revoked) screen(p *place) []Check {
 	if !p.target {
 		return nil
 	}
-	entries := "entries"
-	if len(r.list.Entries) == 1 {
-		entries = "entry"
+	return []Check{{Name: "revocations", Verdict: Yes, Detail: fmt.Sprintf("not on list %d of %s, which has %s", r.list.Sequence, r.list.Issued.UTC().Format("2006-01-02 15:04 UTC"), entries(len(r.list.Entries)))}}
+}
+
+func entries(n int) string {
+	if n == 1 {
+		return "1 entry"
 	}
-	return []Check{{Name: "revocations", Verdict: Yes,
-		Detail: fmt.Sprintf("list %d of %s, %d %s", r.list.Sequence, r.list.Issued.UTC().Format("2006-01-02 15:04 UTC"), len(r.list.Entries), entries)}}
+	return fmt.Sprintf("%d entries", n)
 }
 
 // evidence says that a bundle, or its signer at the time, is revoked; nil: neither is. Only trusted time shows that

@@ -276,6 +276,19 @@ func (d *Document) speaker(names []string, e *Evidence) (string, []Finding) {
 	return "", nil
 }
 
+// principal is the name of who a signer is; empty for nobody of d.
+func (d *Document) principal(s *trust.Signer) string {
+	if s == nil {
+		return ""
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.Identities)) {
+		if (Policy{Signers: d.Identities[name]}).Trusts(*s) {
+			return name
+		}
+	}
+	return ""
+}
+
 // forms are the identities of several principals.
 func (d *Document) forms(names []string) []trust.Identity {
 	var out []trust.Identity

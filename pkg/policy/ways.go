@@ -20,7 +20,7 @@ func (w *Walk) checkRelease(p *place) {
 	if r == nil {
 		return
 	}
-	spoke, missed := w.claims(p, TypeRelease, r.Signers)
+	spoke, missed := w.claims(p, TypeRelease, "", r.Signers)
 	var best *spoken
 	for i, s := range spoke {
 		if s.Claim.Release != nil && s.Claim.Release.Channel == r.Channel && (best == nil || s.Claim.Release.Sequence > best.Claim.Release.Sequence) {
@@ -47,10 +47,14 @@ func (w *Walk) checkRelease(p *place) {
 			p.add(Check{Name: "release", Verdict: Yes, Detail: fmt.Sprintf("%s, older than %d; rolled back: %s", detail, floor, c.Detail)})
 			return
 		}
-		p.add(failed("release", detail, append([]Finding{{Code: ReleaseRollback, Detail: fmt.Sprintf("the channel has seen %d", floor)}}, c.Findings...)...))
+		p.add(failed("release", detail, append([]Finding{older(p.released, floor)}, c.Findings...)...))
 	default:
-		p.add(failed("release", detail, Finding{Code: ReleaseRollback, Detail: fmt.Sprintf("the channel has seen %d", floor)}))
+		p.add(failed("release", detail, older(p.released, floor)))
 	}
+}
+
+func older(r *ReleaseClaim, floor uint64) Finding {
+	return Finding{Code: ReleaseRollback, Detail: fmt.Sprintf("release %d of channel %s, which has seen %d", r.Sequence, r.Channel, floor)}
 }
 
 // floor is the lowest sequence that a channel takes, and whether anything is known of it. What was seen first in an empty
@@ -89,7 +93,7 @@ func (w *Walk) checkWays(p *place) {
 
 // ingested finds out whether somebody trusted let the artifact in.
 func (w *Walk) ingested(p *place, rule *Ingested) *way {
-	spoke, missed := w.claims(p, TypeIngestion, rule.Signers)
+	spoke, missed := w.claims(p, TypeIngestion, "", rule.Signers)
 	denies := false
 	for _, s := range spoke {
 		var findings []Finding
@@ -111,7 +115,7 @@ func (w *Walk) ingested(p *place, rule *Ingested) *way {
 		missed = append(missed, located(findings, s.Where)...)
 	}
 	if len(missed) == 0 {
-		missed = []Finding{{Code: LinkUnattested, Detail: "nobody among " + names(rule.Signers) + " let it in"}}
+		missed = []Finding{{Code: LinkUnattested, Detail: "not let in by " + list(rule.Signers, "or")}}
 	}
 	check := failed("ingested", missed[0].Detail, missed...)
 	check.denies = denies
@@ -120,7 +124,7 @@ func (w *Walk) ingested(p *place, rule *Ingested) *way {
 
 // summed finds out whether a trusted summary may stand for all that is below.
 func (w *Walk) summed(p *place, rule *VSA) Check {
-	spoke, missed := w.claims(p, TypeVSA, rule.Signers)
+	spoke, missed := w.claims(p, TypeVSA, "", rule.Signers)
 	spoke = slices.DeleteFunc(spoke, func(s spoken) bool {
 		return s.Claim.VSA == nil || !slices.Contains(rule.Verifiers, s.Claim.VSA.Verifier)
 	})

@@ -164,7 +164,7 @@ func TestVerifyPolicyFollowsAChainToItsEnd(t *testing.T) {
 		t.Errorf("the chain has %d artifacts", len(ids))
 	}
 	on, v, err := chain.Summarize(d, p.doc, chain.SummaryOptions{Verifier: attestations.Verifier{ID: "https://v.example"}, Resource: "oci://registry.example/chat", Policy: "https://policy.example"})
-	if err != nil || on.ID != numbered(1) || v.VerificationResult != attestations.ResultPassed || len(v.Basis.Ancestors) != 9 || len(v.InputAttestations) != 18 ||
+	if err != nil || on.ID != numbered(1) || v.VerificationResult != attestations.ResultPassed || len(v.Basis.Ancestors) != 10 || v.Basis.Ancestors[0].String() != on.ID || len(v.InputAttestations) != 18 ||
 		!v.Basis.Oldest.Equal(then.Add(-9*time.Minute)) || !slices.Equal(v.VerifiedLevels, []string{"SLSA_BUILD_LEVEL_2"}) || v.Policy.Digest["sha256"] != strings.Repeat("d", 64) {
 		t.Errorf("summary %+v of %s: %v", v, on.ID, err)
 	}

@@ -38,7 +38,7 @@ func Summarize(d policy.Decision, doc *policy.Document, o SummaryOptions) (attes
 		Verifier: o.Verifier, TimeVerified: d.At.UTC(), ResourceURI: o.Resource, SLSAVersion: attestations.SLSAVersion,
 		Policy:             attestations.Resource{URI: o.Policy, Digest: attestations.DigestSet{"sha256": strings.TrimPrefix(doc.Digest, "sha256:")}},
 		VerificationResult: attestations.ResultFailed, VerifiedLevels: []string{attestations.LevelFailed},
-		Basis: attestations.Basis{Ancestors: ancestors(d.Chain)},
+		Basis: attestations.Basis{Ancestors: ancestors(on, d.Chain)},
 	}
 	var names []string
 	for _, l := range d.Chain {
@@ -68,10 +68,11 @@ func Summarize(d policy.Decision, doc *policy.Document, o SummaryOptions) (attes
 	return on, v, v.Check()
 }
 
-// ancestors are all that a chain leads to, each once, in the order in which it does.
-func ancestors(links []policy.Link) []attestations.Digest {
-	out := []attestations.Digest{}
-	seen := map[attestations.Digest]bool{}
+// ancestors are the artifact itself and all that a chain leads to, each once, in the order in which it does.
+func ancestors(on attestations.Artifact, links []policy.Link) []attestations.Digest {
+	itself := attestations.Digest{Class: attestations.ClassArtifact, Hex: strings.TrimPrefix(on.ID, "sha256:")}
+	out := []attestations.Digest{itself}
+	seen := map[attestations.Digest]bool{itself: true}
 	for _, l := range links {
 		for _, e := range l.Edges {
 			_, digits, _ := strings.Cut(e.Digest, ":")

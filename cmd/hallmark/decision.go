@@ -44,7 +44,7 @@ func showDecision(s streams, d policy.Decision, o shownAs) error {
 			hint(s.err, text)
 		}
 	}
-	return undecided{d.Verdict()}
+	return undecided{verdict: d.Verdict()}
 }
 
 func writeJSON(w io.Writer, v any) error {

@@ -50,7 +50,7 @@ func (a *shownAs) decision(s streams, d policy.Decision) error {
 	if d.Verdict() == policy.Yes {
 		return nil
 	}
-	return undecided{d.Verdict()}
+	return undecided{verdict: d.Verdict()}
 }
 
 // chainTree is the tree of a decision: the artifact, what was checked on it, what it was made from.

@@ -57,7 +57,10 @@ func run(ctx context.Context, args []string, s streams) int {
 func report(ctx context.Context, w io.Writer, err error) {
 	var verdict undecided
 	var several severalErrors
-	if err == nil || errors.As(err, &verdict) || errors.As(err, &several) && ctx.Err() == nil {
+	if errors.As(err, &verdict) {
+		err = verdict.after
+	}
+	if err == nil || errors.As(err, &several) && ctx.Err() == nil {
 		return
 	}
 	if cause := context.Cause(ctx); cause != nil {

@@ -54,6 +54,7 @@ type verifyFlags struct {
 	list       listFlags
 	remembered cacheFlags
 	over       policyFlags
+	to         recordFlags
 	by         layoutFlags
 }
 
@@ -100,6 +101,7 @@ func (f *verifyFlags) bind(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.remembered.Cache, "insecure-cache", false, "do not read files whose digests are remembered (see sign --cache); the decision says so: for development, not for what may run")
 	f.list.bindSignature(flags, "signature `FILE`, instead of model.sig or FILE.sig")
 	f.over.bind(flags)
+	f.to.bind(flags)
 	f.by.bind(flags)
 	f.out.bind(flags, "print the pinned reference alone, and only on a yes")
 }
@@ -112,12 +114,14 @@ func (f *verifyFlags) run(c *cobra.Command, s streams, args []string) error {
 	switch {
 	case f.remembered.Cache && (f.by.File != "" || f.over.File != ""):
 		return usagef("--insecure-cache is for development: a policy or layout has every file read")
+	case f.by.File != "" && f.to.Index != "":
+		return usagef("--index is for decisions by a signer or a policy")
 	case f.by.File != "":
 		return f.by.verify(c, s, args, &f.over, &f.list, f.out)
 	case len(f.by.Keys) > 0 || f.by.Links != "":
 		return usagef("--layout-key and --links need --layout")
 	case f.over.File != "":
-		return f.over.verify(c, s, args, &f.whom, &f.net, &f.list, f.out)
+		return f.over.verify(c, s, args, &f.whom, &f.net, &f.list, f.to, f.out)
 	}
 	if err := f.over.alone(); err != nil {
 		return err
@@ -156,7 +160,7 @@ func (f *verifyFlags) bySigner(ctx context.Context, s streams, arg string) error
 		if err != nil {
 			return err
 		}
-		return f.out.decision(s, d)
+		return f.answer(ctx, s, d)
 	}
 	if err := f.list.refuseForReference(f.whom.IgnoreUnsignedFiles); err != nil {
 		return err
@@ -168,7 +172,12 @@ func (f *verifyFlags) bySigner(ctx context.Context, s streams, arg string) error
 	if err != nil {
 		return err
 	}
-	return f.out.decision(s, d)
+	return f.answer(ctx, s, d)
+}
+
+// answer prints d and has it recorded.
+func (f *verifyFlags) answer(ctx context.Context, s streams, d policy.Decision) error {
+	return f.to.afterwards(ctx, f.out.decision(s, d), []policy.Decision{d}, "")
 }
 
 // refuseForReference refuses flags that say which files are content: in a registry every layer is.

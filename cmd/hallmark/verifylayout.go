@@ -138,7 +138,7 @@ func (r layoutResult) show(s streams, out output) error {
 	if err != nil || r.Verdict == policy.Yes {
 		return err
 	}
-	return undecided{r.Verdict}
+	return undecided{verdict: r.Verdict}
 }
 
 // write prints r for people.

@@ -200,7 +200,7 @@ func (r *chainRun) find(ctx context.Context, args []string, net *networkFlags, l
 }
 
 // verify decides by the policy, and remembers what was seen before anybody hears of it.
-func (p *policyFlags) verify(c *cobra.Command, s streams, args []string, whom *trustFlags, net *networkFlags, list *listFlags, show shownAs) error {
+func (p *policyFlags) verify(c *cobra.Command, s streams, args []string, whom *trustFlags, net *networkFlags, list *listFlags, to recordFlags, show shownAs) error {
 	if err := p.check(c, len(args) > 1); err != nil {
 		return err
 	}
@@ -246,7 +246,7 @@ func (p *policyFlags) verify(c *cobra.Command, s streams, args []string, whom *t
 			return err
 		}
 	}
-	return p.showAll(s, decisions, show)
+	return to.afterwards(ctx, p.showAll(s, decisions, show), decisions, r.policy.doc.Digest)
 }
 
 // showAll prints every decision. What stands for all of them is the worst: of a set that is used together, all have to hold.
@@ -254,17 +254,22 @@ func (p *policyFlags) showAll(s streams, decisions []policy.Decision, show shown
 	worst := policy.Yes
 	show.warn = p.Warn
 	for _, d := range decisions {
+		worst = min(worst, d.Verdict())
+	}
+	for _, d := range decisions {
+		if show.Quiet && worst != policy.Yes && d.Verdict() == policy.Yes {
+			continue // a reference to deploy is printed for the set or not at all
+		}
 		err := show.decision(s, d)
 		var verdict undecided
 		if err != nil && !errors.As(err, &verdict) {
 			return err
 		}
-		worst = min(worst, d.Verdict())
 	}
 	if worst == policy.Yes || p.Warn {
 		return nil
 	}
-	return undecided{worst}
+	return undecided{verdict: worst}
 }
 
 // summarize writes a signed verification summary of each decision that is one.

@@ -101,6 +101,11 @@ func verified(p attestations.VSA) *policy.VSAClaim {
 	if sum, ok := p.Policy.Digest["sha256"]; ok {
 		v.Policy = "sha256:" + sum
 	}
+	for _, r := range p.InputAttestations {
+		if sum, ok := r.Digest["sha256"]; ok {
+			v.Inputs = append(v.Inputs, "sha256:"+sum)
+		}
+	}
 	for _, d := range p.Basis.Ancestors {
 		v.Ancestors = append(v.Ancestors, policy.Ancestor{Class: string(d.Class), Digest: d.String()})
 	}

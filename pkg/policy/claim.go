@@ -55,10 +55,11 @@ type Input struct {
 	Content bool   `json:"content,omitempty"` // it becomes part of what is made: a base, an adapter, a dataset
 }
 
-// Classes of digest: of artifacts, which have a history of their own, and of single files.
+// Classes of digest: of artifacts, which have a history of their own, of single files, and of bundles, by their own names.
 const (
-	classArtifact = "artifact"
-	classFile     = "file"
+	classArtifact    = "artifact"
+	classFile        = "file"
+	classAttestation = "attestation"
 )
 
 // ReleaseClaim is where a release stands in its channel.
@@ -75,6 +76,7 @@ type VSAClaim struct {
 	Levels    []string   `json:"levels,omitempty"`
 	Ancestors []Ancestor `json:"ancestors,omitempty"` // all that it stands for; none: it does not say
 	Oldest    time.Time  `json:"oldest,omitzero"`     // of the evidence that it rests on; zero: not said
+	Inputs    []string   `json:"inputs,omitempty"`    // names of the bundles that it rests on, "sha256:…", as far as it says
 }
 
 // Ancestor is one thing that an artifact was made from, directly or by way of others.

@@ -144,7 +144,7 @@ func TestDecisionMatchesItsSchema(t *testing.T) {
 			{Name: "base", Role: "base-model", Class: "artifact", Digest: full.Digest, URI: "oci://x", Content: true},
 			{Name: "code", Role: "source", Class: "gitCommit", Digest: "gitCommit:" + strings.Repeat("0", 40), Dirty: true}}},
 		Release: &policy.ReleaseClaim{Channel: "stable", Sequence: 1},
-		VSA:     &policy.VSAClaim{Verifier: "v", Resource: "r", Policy: full.Digest, Levels: []string{"l"}, Ancestors: []policy.Ancestor{{Class: "artifact", Digest: full.Digest}}, Oldest: now},
+		VSA:     &policy.VSAClaim{Verifier: "v", Resource: "r", Policy: full.Digest, Levels: []string{"l"}, Ancestors: []policy.Ancestor{{Class: "artifact", Digest: full.Digest}}, Oldest: now, Inputs: []string{full.Digest}},
 		Metrics: []policy.Metric{{Name: "m", Value: 0.5, Dataset: full.Digest}},
 	}
 	chained.Chain = []policy.Link{

@@ -35,6 +35,11 @@ func TestWalkRefusesWhatASignatureLeavesOutWhereNoneIsAsked(t *testing.T) {
 	s := unsigned()
 	s.nodes[idRelease].Artifact.Uncovered = []string{"evil.py"}
 	s.decides(t, policy.Uncovered)
+	s.doc.Steps["release"].Uncovered = []string{"evil.py"}
+	s.decides(t)
+	s = unsigned()
+	s.nodes[idBase].Artifact.Uncovered = []string{".git/config"} // of an input nothing but what its name names is used
+	s.decides(t)
 }
 
 // TestWalkTakesNoTimeThatIsYetToCome: what nobody but the signer dates may be of any age, and outranks nothing.

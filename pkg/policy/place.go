@@ -223,7 +223,7 @@ func (w *Walk) checkSigned(p *place) {
 	}
 	q := p.step.Signature
 	if q == nil {
-		if len(uncovered) > 0 { // whoever signed that it does not belong to the artifact is asked for nothing here
+		if len(uncovered) > 0 && p.target { // whoever signed that it does not belong to what is used is asked for nothing here
 			p.add(failed("files", "files are left out", uncovered...))
 		}
 		return

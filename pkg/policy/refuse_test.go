@@ -102,7 +102,6 @@ func TestLoadRefusesWithPosition(t *testing.T) {
 		"provenance by no builder":  {"quantize], signers: [trainer]}", "quantize], signers: [data]}", "{types", "nobody can meet this", "builders"},
 		"too high a level":          {"quantize], signers: [trainer]}", "quantize], signers: [trainer], level: 3}", "{types", "level 3 or more", "builders"},
 		"inputs without provenance": {"    provenance: {types: [finetune, quantize], signers: [trainer]}\n", "", "base-model", "asks for no provenance", ""},
-		"uncovered of no signature": {"signature: [trainer]", "uncovered: [README.md]", "[README.md]", "asks for none", ""},
 		"an uncovered path":         {"signature: [trainer]", "signature: [trainer]\n    uncovered: [../README.md]", "../README", "no path", ""},
 		"an undefined step":         {"step: clean-data, min: 1", "step: clean, min: 1", "clean, min", `no step "clean"`, ""},
 		"an unreachable step":       {"dataset.train: {step: clean-data, min: 1}", "dataset.train: {uri: https://acme.example/d}", "clean-data: {kind", `step "clean-data" is never asked`, ""},

@@ -242,7 +242,7 @@ func (r *revoked) evidence(e *Evidence) *Finding {
 		return nil
 	}
 	for _, name := range []string{e.Digest, e.Twin} {
-		if f := r.digest("attestation", name, true); f != nil {
+		if f := r.digest(classAttestation, name, true); f != nil {
 			return f
 		}
 	}

@@ -386,6 +386,10 @@ func TestWalkRefusesSummariesThatMayNotStandForABase(t *testing.T) {
 		"a revoked below": {func(s *story, _ *policy.Claim) {
 			s.revoke(policy.Revocation{Class: "artifact", Digest: idOther, Descendants: true})
 		}, policy.Revoked},
+		"a revoked bundle": {func(s *story, c *policy.Claim) {
+			c.VSA.Inputs = []string{artifactID("bundle")}
+			s.revoke(policy.Revocation{Class: "attestation", Digest: artifactID("bundle")})
+		}, policy.VSARefused},
 		"a later failure": {func(s *story, c *policy.Claim) {
 			no := *c
 			no.SaysNo, no.At = true, ago(time.Hour)

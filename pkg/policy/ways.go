@@ -188,6 +188,11 @@ func (w *Walk) refuseSummary(p *place, rule *VSA, s spoken) []Finding {
 	if len(v.Ancestors) == 0 {
 		refuse("", "", "it lists no ancestors, so that none can be looked up among what is revoked")
 	}
+	for _, name := range v.Inputs { // that a bundle is worth nothing says nothing of the artifact: it only takes the summary's ground
+		if f := w.revoked.digest(classAttestation, name, true); f != nil {
+			refuse("", name, "it rests on what is revoked: "+f.Detail)
+		}
+	}
 	artifacts := false
 	for _, a := range v.Ancestors {
 		artifacts = artifacts || a.Class == classArtifact

@@ -10,8 +10,8 @@ import (
 	"github.com/hallmark-project/hallmark/pkg/trust"
 )
 
-// MaxOpenings is how many bytes of bundles an Openings remembers.
-const MaxOpenings = 64 << 20
+// MaxOpenings is how many bytes of bundles an Openings remembers; what came of them takes several times as much memory.
+const MaxOpenings = 8 << 20
 
 // Openings remembers what came of opening bundles, for whoever decides on many artifacts that have inputs in common, or on
 // one at several times. Only what does not depend on the clock is remembered: that a bundle opened, and not by a

@@ -48,6 +48,7 @@ type PolicyOptions struct {
 	Revocations []Source          // where the policy says that lists of what is revoked lie
 	Problems    []policy.Finding  // what stands in the way from the outset, such as a state that could not be read
 	Search      time.Duration     // longest search for evidence of inputs; 0: DefaultSearch
+	Openings    *Openings         // remembers opened bundles; nil: nothing is remembered
 }
 
 // VerifyPolicy decides on each target by the policy doc, following what it was made from as far as the policy asks, and

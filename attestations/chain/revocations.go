@@ -37,7 +37,7 @@ func (s *search) revocations(ctx context.Context, sources []Source) ([]policy.Re
 
 // revocation opens one list. The finding says why it is none: unreadable, if the policy trusts who signed it.
 func (s *search) revocation(item Item) (policy.Revocations, *policy.Finding) {
-	b := open(item, s.roots)
+	b := s.openings.open(item, s.roots, false)
 	if b.attestation == nil {
 		return policy.Revocations{}, &policy.Finding{Code: policy.RevocationsMissing, Where: item.Where, Detail: b.evidence.Findings[0].Detail}
 	}

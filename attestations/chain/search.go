@@ -20,15 +20,16 @@ const maxFinds = 16
 
 // search finds out the facts about the artifacts of one chain.
 type search struct {
-	lib   Library
-	roots trust.Roots
-	trust policy.Policy // whose signatures on artifacts are worth comparing
-	left  atomic.Int64  // bytes of bundles that may still be opened
+	lib      Library
+	roots    trust.Roots
+	openings *Openings
+	trust    policy.Policy // whose signatures on artifacts are worth comparing
+	left     atomic.Int64  // bytes of bundles that may still be opened
 }
 
 func newSearch(lib Library, doc *policy.Document, o PolicyOptions) *search {
 	s := &search{lib: lib, roots: doc.Roots, trust: doc.Signers()}
-	s.roots.Sigstore, s.roots.Now = o.Sigstore, o.Now
+	s.roots.Sigstore, s.roots.Now, s.openings = o.Sigstore, o.Now, o.Openings
 	s.left.Store(MaxChainEvidence)
 	return s
 }
@@ -182,7 +183,7 @@ func (s *search) openAll(ctx context.Context, items [][]Item) [][]opened {
 					out[i][k] = opened{evidence: policy.Evidence{Where: item.Where, Findings: []policy.Finding{Problem(context.Cause(ctx))}}}
 					return nil
 				}
-				out[i][k] = openClaim(item, s.roots)
+				out[i][k] = s.openings.open(item, s.roots, true)
 				return nil
 			})
 		}

@@ -57,6 +57,8 @@ type Comparison struct {
 type Options struct {
 	Roots  trust.Roots   // opens bundles
 	Policy policy.Policy // decides
+
+	Openings *Openings // remembers opened bundles; nil: nothing is remembered
 }
 
 // Verify decides on a by the evidence of sources. The error is not nil only if ctx ended; every other trouble is in the
@@ -68,7 +70,7 @@ func Verify(ctx context.Context, a Artifact, sources []Source, o Options) (polic
 	items := collect(ctx, sources, &facts)
 	signatures := make([]*attestations.Signature, len(items))
 	for i, item := range items {
-		b := open(item, o.Roots)
+		b := o.Openings.open(item, o.Roots, false)
 		facts.Evidence, facts.Notes = append(facts.Evidence, b.evidence), append(facts.Notes, b.notes...)
 		if b.signature != nil && o.Policy.Accepts(b.evidence) {
 			signatures[i] = b.signature

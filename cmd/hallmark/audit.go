@@ -30,6 +30,7 @@ type auditFlags struct {
 	State      string
 	Resume     bool
 	Simulate   string
+	Controls   string
 	Format     string
 	JSON       bool
 	Quiet      bool
@@ -69,6 +70,7 @@ apostrophe before it.`,
 	f.StringVar(&a.State, "state", "", "`DIR` where is remembered what was seen: by verify, and by the last audit")
 	f.BoolVar(&a.Resume, "resume", false, "go on where an audit with the same --state was interrupted")
 	f.StringVar(&a.Simulate, "simulate", "", "policy `FILE|REF`: say what would stop working under it; the exit code is about that")
+	f.StringVar(&a.Controls, "controls", "", "`FRAMEWORK|FILE`: say in place of rows which controls the evidence supports: ai-security, or a file (text, json, html)")
 	f.StringVar(&a.Format, "format", "text", "`FORMAT`: text, json (one object a line), csv, sarif or html (one page)")
 	f.BoolVar(&a.JSON, "json", false, "print one JSON object a line: --format json")
 	f.BoolVar(&a.Quiet, "quiet", false, "print no rows and no progress, only what it amounts to")
@@ -99,6 +101,10 @@ func (a *auditFlags) check(c *cobra.Command) error {
 		return usagef("--workers %d: it is 1 to 64", a.Workers)
 	case a.policy.File == "" && a.Simulate != "":
 		return usagef("--simulate compares with --policy, and there is none")
+	case a.policy.File == "" && a.Controls != "":
+		return usagef("--controls needs --policy: there a requirement says for which controls it is evidence")
+	case a.Controls != "" && (a.Format == "csv" || a.Format == "sarif"):
+		return usagef("--controls is printed as text, json or html")
 	case a.policy.File == "":
 		return a.policy.alone()
 	}
@@ -121,6 +127,13 @@ func (a *auditFlags) run(c *cobra.Command, s streams, args []string) error {
 			return usageError{err}
 		}
 		scopes = append(scopes, scope)
+	}
+	var framework *audit.Framework
+	if a.Controls != "" {
+		var err error
+		if framework, err = loadFramework(a.Controls); err != nil {
+			return err
+		}
 	}
 	o := audit.Options{Registry: a.net.options(), Workers: a.Workers, Within: time.Duration(a.Within), Program: version(), Resume: a.Resume}
 	if a.State != "" {
@@ -154,7 +167,12 @@ func (a *auditFlags) run(c *cobra.Command, s streams, args []string) error {
 		}
 		return err
 	}
-	if err := a.write(s.out, r); err != nil {
+	if framework != nil {
+		err = a.writeControls(s.out, audit.Controls(r, framework))
+	} else {
+		err = a.write(s.out, r)
+	}
+	if err != nil {
 		return err
 	}
 	return a.outcome(c.Context(), s, r)
@@ -229,7 +247,7 @@ func (a *auditFlags) byPolicy(file *policyFile, library *registry.Library) (audi
 // rowWriter writes rows as they come; nil where the format has them in order.
 func (a *auditFlags) rowWriter(w io.Writer) func(audit.Row) error {
 	switch {
-	case a.Quiet:
+	case a.Quiet, a.Controls != "":
 		return nil
 	case a.Format == "json":
 		return func(row audit.Row) error {
@@ -280,6 +298,36 @@ func (a *auditFlags) write(w io.Writer, r *audit.Report) error {
 		return r.WriteHTML(w)
 	}
 	return writeTotals(w, r)
+}
+
+// loadFramework reads the controls that come along under a name, or those of a file.
+func loadFramework(name string) (*audit.Framework, error) {
+	if !strings.ContainsAny(name, "./\\") {
+		f, err := audit.ShippedFramework(name)
+		if err != nil {
+			return nil, usagef("--controls: %w", err)
+		}
+		return f, nil
+	}
+	raw, err := readAtMost(name, audit.MaxFramework)
+	if err != nil {
+		return nil, fmt.Errorf("--controls: %w", err)
+	}
+	f, err := audit.LoadFramework(raw)
+	if err != nil {
+		return nil, usagef("--controls %s: %w", name, err)
+	}
+	return f, nil
+}
+
+func (a *auditFlags) writeControls(w io.Writer, c *audit.ControlsReport) error {
+	switch a.Format {
+	case "json":
+		return writeJSON(w, c)
+	case "html":
+		return c.WriteHTML(w)
+	}
+	return c.WriteText(w, printable)
 }
 
 // outcome is what the audit comes to. A simulation is about what gets worse.

@@ -45,7 +45,7 @@ func writeRow(w io.Writer, r *audit.Row) error {
 		fmt.Fprintf(&b, "      signed by %s%s; %d of %d bundles opened\n", inList(r.Signers, "; "), signed, r.Opened, r.Evidence)
 	}
 	if r.Soon != nil {
-		fmt.Fprintf(&b, "      soon %s  %s\n", r.Soon.Verdict, reasons(r.Soon.Reasons))
+		fmt.Fprintf(&b, "      from %s %s  %s\n", when(&r.Soon.At), r.Soon.Verdict, reasons(r.Soon.Reasons))
 	}
 	if r.Simulated != nil && r.Simulated.Verdict != r.Verdict {
 		fmt.Fprintf(&b, "      simulated %s  %s\n", r.Simulated.Verdict, reasons(r.Simulated.Reasons))
@@ -163,7 +163,11 @@ func (l *lister) item(format string, args ...any) {
 func (l *lister) changes(head string, all []audit.Change) {
 	l.head(head, len(all))
 	for _, c := range all {
-		l.item("%s  %s → %s  %s", printable(c.Artifact), c.Now.Verdict, c.Then.Verdict, reasons(c.Then.Reasons))
+		from := ""
+		if c.At != nil {
+			from = "  from " + when(c.At)
+		}
+		l.item("%s  %s → %s  %s%s", printable(c.Artifact), c.Now.Verdict, c.Then.Verdict, reasons(c.Then.Reasons), from)
 	}
 }
 

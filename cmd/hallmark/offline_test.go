@@ -155,6 +155,8 @@ func TestOfflineNeverDials(t *testing.T) {
 		{exitUnknown, "verify LISTENER/chat:v1 --policy policy.yaml --offline"},
 		{exitUnknown, "verify ./chat --policy policy.yaml --evidence LISTENER/base:v1 --offline"},
 		{exitDone, "export ./chat --policy policy.yaml --out exported --offline"},
+		{exitDone, "audit oci:layout --policy policy.yaml --offline"},
+		{exitUnknown, "audit LISTENER --public-key trainer.pub --offline"},
 		{exitDone, "lineage ID --in oci:layout --public-key trainer.pub --offline"},
 		{exitUnknown, "lineage ID --in LISTENER/chat --public-key trainer.pub --offline"},
 		{exitDone, "impact ID --in oci:layout --public-key trainer.pub --offline"},

@@ -148,6 +148,8 @@ func TestOutputFitsItsSchema(t *testing.T) {
 		{exitDone, "impact ID --in oci:layout --public-key trainer.pub --deployed"},
 		{exitDone, "revoke --init --list revoked.jsonl --private-key trainer.key"},
 		{exitDone, "verify chat --policy policy.yaml --offline"},
+		{exitNo, "audit oci:layout --policy policy.yaml --simulate strict.yaml --state seen"},
+		{exitDone, "audit oci:layout --policy policy.yaml --controls ai-security"},
 		{exitNo, "verify chat --policy strict.yaml --offline"},
 		{exitNo, "verify chat oci:layout:v2 --policy strict.yaml --offline"},
 		{exitDone, "export chat --policy policy.yaml --out exported --offline"},

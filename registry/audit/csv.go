@@ -71,6 +71,14 @@ func stamp(t *time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
+// text is the outcome and from when on; empty for none.
+func (c *Coming) text() string {
+	if c == nil {
+		return ""
+	}
+	return c.Outcome.text() + " " + stamp(&c.At)
+}
+
 // text is the verdict and its reasons; empty for none.
 func (o *Outcome) text() string {
 	if o == nil {

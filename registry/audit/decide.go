@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -60,7 +61,7 @@ func (a *audit) decideOne(ctx context.Context, h *held) error {
 	row.Class = ClassArtifact
 	if old := a.again(h); old != nil {
 		row = old.Row
-		row.Tags, row.Reused = h.tags, true
+		row.Tags, row.Reused, row.Soon = h.tags, true, a.soon(old.Next)
 		again := *old
 		again.Row = row
 		if err := a.past.keep(&again); err != nil {
@@ -97,25 +98,48 @@ func (a *audit) decideOne(ctx context.Context, h *held) error {
 	return a.emit(row)
 }
 
-// lookAhead finds out how long the decision d holds. One that holds for twice as long as is looked ahead can be used again
-// by audits that look as far: that takes one more decision. Of others it takes a second one what they will be.
+// precision is how exactly the time is found at which a decision changes.
+const precision = time.Minute
+
+// lookAhead finds out how long the decision d holds, up to twice as long as the audit looks ahead, so that audits after this
+// one can use it again and still tell what is about to change. It takes one more decision, and some where d changes.
 func (a *audit) lookAhead(ctx context.Context, t chain.Target, d policy.Decision, row *Row, rec *record) error {
-	beyond := a.horizon.Add(a.horizon.Sub(a.now))
-	last, err := a.judge.decide(ctx, t, a.library, beyond)
+	lasts, end := a.now, a.horizon.Add(a.horizon.Sub(a.now))
+	last, err := a.judge.decide(ctx, t, a.library, end)
 	if err != nil {
 		return err
 	}
-	if lasts(d, last) {
-		if a.ground != "" {
-			rec.Ground, rec.Until, rec.Rests = a.ground, &beyond, a.rests(d)
+	if same(d, last) {
+		lasts = end
+	}
+	for end.Sub(lasts) > precision {
+		middle := lasts.Add(end.Sub(lasts) / 2)
+		m, err := a.judge.decide(ctx, t, a.library, middle)
+		if err != nil {
+			return err
 		}
+		if same(d, m) {
+			lasts = middle
+		} else {
+			end, last = middle, m
+		}
+	}
+	if next := amounts(last); !same(d, last) && !slices.Equal(next.Reasons, own(d)) {
+		rec.Next = &Coming{end, next}
+	}
+	row.Soon = a.soon(rec.Next)
+	if a.ground != "" && steady(d) {
+		rec.Ground, rec.Until, rec.Rests = a.ground, &lasts, a.rests(d)
+	}
+	return nil
+}
+
+// soon is next, if it comes before the horizon.
+func (a *audit) soon(next *Coming) *Coming {
+	if next == nil || next.At.After(a.horizon) {
 		return nil
 	}
-	if last, err = a.judge.decide(ctx, t, a.library, a.horizon); err != nil {
-		return err
-	}
-	row.Soon = later(d, last)
-	return nil
+	return next
 }
 
 // undecided is the row of a manifest that was there and is no longer, or cannot be read.
@@ -133,14 +157,15 @@ func (a *audit) undecided(ctx context.Context, row Row, err error) error {
 	return a.emit(row)
 }
 
-// again returns what is remembered of an artifact, if its verdict holds now and until the horizon: decided by the same
-// ground, at a time from which it lasts as long, on evidence that is what it was, its own and that of all that it rests on.
+// again returns what is remembered of an artifact, if its verdict holds now, and it is known what comes before the horizon:
+// decided by the same ground, at a time from which it lasts until now, on evidence that is what it was, its own and that of all that it rests on.
 func (a *audit) again(h *held) *record {
 	old := a.past.record(h.ref.Name(), h.ref.Digest())
 	switch {
 	case old == nil || a.o.Simulate != nil || a.ground == "" || old.Ground != a.ground:
 	case h.err != nil || !slices.Equal(old.Evidence, h.referrers):
-	case old.Until == nil || old.Row.Decided == nil || a.now.Before(*old.Row.Decided) || a.horizon.After(*old.Until):
+	case old.Until == nil || old.Row.Decided == nil || a.now.Before(*old.Row.Decided) || a.now.After(*old.Until):
+	case old.Next == nil && a.horizon.After(*old.Until): // nobody looked as far
 	case old.Row.Class != ClassArtifact || old.Row.Digest != h.ref.Digest():
 	default:
 		for id, evidence := range old.Rests {
@@ -309,28 +334,37 @@ func edgeReasons(d policy.Decision, e policy.Edge) []policy.Reason {
 	return out
 }
 
-// requirements says which requirements for controls are met, anywhere in the chain.
+// requirements says which requirements for controls are met, anywhere in the chain, and whether the artifact's provenance is.
 func requirements(doc *policy.Document, d policy.Decision) []Requirement {
-	out := []Requirement{}
+	var out []Requirement
 	if doc == nil {
-		return out
+		return nil
 	}
-	for _, l := range d.Chain {
+	for i, l := range d.Chain {
 		step := doc.Steps[l.Step]
 		if step == nil {
 			continue
 		}
-		for _, r := range step.Evidence {
-			if len(r.Controls) == 0 {
-				continue
-			}
-			q := Requirement{Step: l.Step, Name: r.Name, Artifact: l.Artifact.ID, Controls: r.Controls}
-			q.Met = slices.ContainsFunc(l.Checks, func(c policy.Check) bool { return c.Name == r.Name && c.Verdict == policy.Yes }) &&
-				slices.ContainsFunc(l.Evidence, func(e policy.Evidence) bool {
-					return e.Counted && e.Claim != nil && e.Claim.Type == r.Type && (r.Subtype == "" || e.Claim.Subtype == r.Subtype)
-				})
+		if i == 0 && step.Provenance != nil {
+			q := Requirement{Step: l.Step, Name: policy.TypeProvenance, Type: policy.TypeProvenance, Artifact: l.Artifact.ID}
+			q.Met = met(&l, q)
 			out = append(out, q)
+		}
+		for _, r := range step.Evidence {
+			if len(r.Controls) > 0 {
+				q := Requirement{Step: l.Step, Name: r.Name, Type: r.Type, Activity: r.Subtype, Artifact: l.Artifact.ID, Controls: r.Controls}
+				q.Met = met(&l, q)
+				out = append(out, q)
+			}
 		}
 	}
 	return out
+}
+
+// met reports whether a requirement holds, by a statement that counts.
+func met(l *policy.Link, q Requirement) bool {
+	return slices.ContainsFunc(l.Checks, func(c policy.Check) bool { return c.Name == q.Name && c.Verdict == policy.Yes }) &&
+		slices.ContainsFunc(l.Evidence, func(e policy.Evidence) bool {
+			return e.Counted && e.Claim != nil && e.Claim.Type == q.Type && (q.Activity == "" || e.Claim.Subtype == q.Activity)
+		})
 }

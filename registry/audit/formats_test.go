@@ -29,7 +29,7 @@ func hostileReport() *Report {
 		r.Rows = append(r.Rows, Row{Class: ClassArtifact, Repository: s, Tags: []string{s}, Digest: "sha256:" + strings.Repeat("0", 64), Kind: s, MediaType: s,
 			Reasons: []policy.Reason{policy.NoEvidence}, Detail: s, Signers: []string{s}, Strangers: []string{s}, Predicates: []string{s},
 			Links: []Link{{Role: s, Name: s, Class: "artifact", Digest: s, URI: s, Verdict: &no, Reasons: []policy.Reason{policy.Stale}, Why: s}}, Revoked: []string{s},
-			Soon: &Outcome{}, Simulated: &Outcome{}})
+			Soon: &Coming{At: then}, Simulated: &Outcome{}})
 		r.Totals.Unexpected = append(r.Totals.Unexpected, Signing{s, s, s})
 		r.Totals.Moved = append(r.Totals.Moved, Move{s, s, s, s})
 		r.Totals.Ending = append(r.Totals.Ending, Ending{s, then})

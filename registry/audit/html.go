@@ -12,8 +12,13 @@ import (
 	"github.com/hallmark-project/hallmark/pkg/policy"
 )
 
-//go:embed page.html
-var pageText string
+// What the pages are made of.
+var (
+	//go:embed style.html
+	styleText string
+	//go:embed page.html
+	pageText string
+)
 
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"when": moment,
@@ -28,12 +33,14 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 		switch o := o.(type) {
 		case Outcome:
 			return o.text()
+		case *Coming:
+			return o.Outcome.text() + ", from " + moment(o.At)
 		case *Outcome:
 			return o.text()
 		}
 		return ""
 	},
-}).Parse(pageText))
+}).Parse(styleText + pageText))
 
 // moment is a time for people; empty for none.
 func moment(t any) string {

@@ -40,7 +40,7 @@ func (j Judge) prepare() *Judge {
 	for i, s := range j.Options.Revocations {
 		sources[i] = &readOnce{from: s}
 	}
-	j.Options.Revocations = sources
+	j.Options.Revocations, j.Options.Openings = sources, new(chain.Openings)
 	return &j
 }
 
@@ -50,7 +50,7 @@ func (j *Judge) decide(ctx context.Context, t chain.Target, lib chain.Library, a
 	if j.Document == nil {
 		roots := j.Roots
 		roots.Now = clock
-		return chain.Verify(ctx, t.Artifact, t.Sources, chain.Options{Roots: roots, Policy: j.Policy})
+		return chain.Verify(ctx, t.Artifact, t.Sources, chain.Options{Roots: roots, Policy: j.Policy, Openings: j.Options.Openings})
 	}
 	o := j.Options
 	o.Now = clock
@@ -90,33 +90,19 @@ func (j *Judge) ground(ctx context.Context, program string, now time.Time) (stri
 		}
 		return hex.EncodeToString(h.Sum(nil)), nil
 	}
-	if found, err := j.general(ctx, now); err != nil || len(found) > 0 {
+	found, state, err := j.general(ctx, now)
+	if err != nil || len(found) > 0 || j.Document.Digest == "" || readsClock(j.Document) {
 		return "", err
 	}
-	if j.Document.Digest == "" || readsClock(j.Document) || len(j.Options.Problems) > 0 {
-		return "", nil
-	}
 	say("policy", j.Document.Digest)
+	say("revoked", strings.Join(state.Revoked, "\n")) // not who signed the list, and when: it is issued anew again and again
 	for _, channel := range slices.Sorted(maps.Keys(j.Options.Floors)) {
 		say("floor", channel, "=", j.Options.Floors[channel])
 	}
 	if s := j.Options.State; s != nil {
-		if s.Latest.After(now) { // by a clock that is behind nothing is decided, and nothing is used again
-			return "", nil
-		}
-		say("state", s.PolicyVersion, " ", s.Sequence, " ", strings.Join(s.Revoked, "\n"))
+		say("state")
 		for _, channel := range slices.Sorted(maps.Keys(s.Channels)) {
 			say("channel", channel, "=", s.Channels[channel])
-		}
-	}
-	for _, source := range j.Options.Revocations {
-		items, err := source.Evidence(ctx)
-		if err != nil {
-			return "", ctx.Err() // each decision says it
-		}
-		for _, item := range items {
-			sum := sha256.Sum256(item.Bundle)
-			say("revocations", hex.EncodeToString(sum[:]))
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
@@ -153,49 +139,59 @@ func own(d policy.Decision) []policy.Reason {
 	return slices.DeleteFunc(append([]policy.Reason{}, d.Reasons()...), func(r policy.Reason) bool { return slices.Contains(everywhere, r) })
 }
 
-// lasts reports whether a verdict that was reached at two times holds at all times between: it is the same, for the same
-// reasons, on the same evidence, and nothing else than time's passing has a part in it. Evidence only grows too old, and
-// what counts at both ends counts in between; what may begin to count later is in waits. The reasons that are everywhere
-// are left aside: whoever uses the verdict again has to look whether there are any then.
-func lasts(first, last policy.Decision) bool {
-	if first.Verdict() == policy.Unknown || !slices.Equal(first.Reasons(), own(last)) || !slices.Equal(counted(first), counted(last)) {
-		return false
-	}
-	for f := range findings(first) {
+// same reports whether two decisions on one artifact at different times are the same, for the same reasons and on the same
+// evidence. Then it was the same at all times between, for evidence only grows too old, and what counts at both ends counts
+// in between; see steady. The reasons that are everywhere are left aside: whoever uses the verdict again has to look whether
+// there are any then.
+func same(first, last policy.Decision) bool {
+	return slices.Equal(own(first), own(last)) && slices.Equal(counted(first), counted(last))
+}
+
+// steady reports whether nothing but what grows old has a part in a decision: no failure that may be over when it is asked
+// again, and nothing that may begin to count later.
+func steady(d policy.Decision) bool {
+	for f := range findings(d) {
 		if slices.Contains(waits, f.Code) || slices.Contains(failures, f.Code) {
 			return false
 		}
 	}
-	return true
+	return d.Verdict() != policy.Unknown
 }
 
-// later is what a decision at a later time amounts to, the policy's own end aside; nil: the same as first.
-func later(first, last policy.Decision) *Outcome {
-	o := Outcome{policy.Yes, own(last)}
-	if slices.Equal(own(first), o.Reasons) {
-		return nil
-	}
+// amounts is what a decision at another time amounts to, the policy's own end aside.
+func amounts(d policy.Decision) Outcome {
+	o := Outcome{policy.Yes, own(d)}
 	for _, r := range o.Reasons {
 		o.Verdict = min(o.Verdict, r.Verdict())
 	}
-	return &o
+	return o
 }
 
-// general are the reasons that would stand in the way of every artifact at a time.
-func (j *Judge) general(ctx context.Context, at time.Time) ([]policy.Reason, error) {
+// general returns what would stand in the way of every artifact at a time, and what a verifier would remember then.
+func (j *Judge) general(ctx context.Context, at time.Time) ([]policy.Finding, policy.State, error) {
 	if j.Document == nil {
-		return nil, nil
+		return nil, policy.State{}, nil
 	}
-	d, err := j.decide(ctx, chain.Target{Artifact: chain.NewManifest([]byte("{}"), "nothing", "", "")}, nil, at)
-	return slices.DeleteFunc(slices.Clone(d.Reasons()), func(r policy.Reason) bool { return !slices.Contains(everywhere, r) }), err
+	o := j.Options
+	o.Now = func() time.Time { return at }
+	nothing := chain.Target{Artifact: chain.NewManifest([]byte("{}"), "nothing", "", "")}
+	decisions, state, err := chain.VerifyPolicy(ctx, []chain.Target{nothing}, nil, j.Document, o)
+	if err != nil {
+		return nil, state, err
+	}
+	first := decisions[0].Checks[0] // what concerns them all comes before what concerns one
+	if first.Name != "policy" {
+		return nil, state, nil
+	}
+	return first.Findings, state, nil
 }
 
 // listEnds is when the list of what is revoked that counts now no longer does, to the minute; zero: not before the horizon,
 // or not now.
 func (j *Judge) listEnds(ctx context.Context, now, horizon time.Time) (time.Time, error) {
 	stale := func(at time.Time) (bool, error) {
-		found, err := j.general(ctx, at)
-		return slices.Contains(found, policy.RevocationsStale), err
+		found, _, err := j.general(ctx, at)
+		return slices.ContainsFunc(found, func(f policy.Finding) bool { return f.Code == policy.RevocationsStale }), err
 	}
 	if first, err := stale(now); first || err != nil {
 		return time.Time{}, err

@@ -11,7 +11,7 @@ import (
 
 // maxKept is how many bytes of manifests and bundles are kept in memory: what many artifacts were made from is not fetched
 // for each of them.
-const maxKept = 64 << 20
+const maxKept = 16 << 20
 
 // shelves find inputs: in the audited repositories, and elsewhere what those do not hold.
 type shelves struct {

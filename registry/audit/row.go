@@ -48,7 +48,7 @@ type Row struct {
 
 	Decided   *time.Time `json:"decided,omitempty"` // nil: it was not decided on
 	Reused    bool       `json:"reused"`            // the verdict is an earlier audit's
-	Soon      *Outcome   `json:"soon,omitempty"`    // what the same evidence will amount to at the audit's horizon, where that differs
+	Soon      *Coming    `json:"soon,omitempty"`    // what the same evidence will amount to next, where that is before the audit's horizon
 	Simulated *Outcome   `json:"simulated,omitempty"`
 }
 
@@ -71,12 +71,21 @@ type Outcome struct {
 	Reasons []policy.Reason `json:"reasons"`
 }
 
-// Requirement is a statement that a policy asks for as evidence for controls, of the artifact or of what it was made from.
+// Coming is an Outcome from some time on, to the minute.
+type Coming struct {
+	At      time.Time `json:"at"`
+	Outcome `json:",embed"`
+}
+
+// Requirement is a statement that a policy asks for as evidence for controls, of the artifact or of what it was made from;
+// and the artifact's own provenance, where it asks for that.
 type Requirement struct {
 	Step     string   `json:"step"`
 	Name     string   `json:"name"`
-	Artifact string   `json:"artifact"` // that it is asked of, by ID
-	Met      bool     `json:"met"`      // by statements that count; a waiver meets nothing
+	Type     string   `json:"type"`               // of statement, by the policy's word
+	Activity string   `json:"activity,omitempty"` // of a test result
+	Artifact string   `json:"artifact"`           // that it is asked of, by ID
+	Met      bool     `json:"met"`                // by statements that count; a waiver meets nothing
 	Controls []string `json:"controls"`
 }
 

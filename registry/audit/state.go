@@ -47,6 +47,7 @@ type record struct {
 	Evidence []string          `json:"evidence"`          // digests of what might have been its bundles
 	Ground   string            `json:"ground,omitempty"`  // what else the verdict rests on; empty: it is not used again
 	Until    *time.Time        `json:"until,omitempty"`   // the last instant at which the verdict is known to hold
+	Next     *Coming           `json:"next,omitempty"`    // what it will be after that, where it is known to change
 	Rests    map[string]string `json:"restsOn,omitempty"` // the artifacts in its chain: which evidence there was of each
 }
 

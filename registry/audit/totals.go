@@ -71,9 +71,10 @@ type BrokenLink struct {
 
 // Change is an artifact and the outcome that it will have.
 type Change struct {
-	Artifact string  `json:"artifact"`
-	Now      Outcome `json:"now"`
-	Then     Outcome `json:"then"`
+	Artifact string     `json:"artifact"`
+	Now      Outcome    `json:"now"`
+	Then     Outcome    `json:"then"`
+	At       *time.Time `json:"at,omitempty"` // nil: as soon as the simulated policy is used
 }
 
 // Move is a tag that moved.
@@ -177,10 +178,10 @@ func (t *Totals) conditions(r *Row) {
 		}
 	}
 	if r.Soon != nil && r.Soon.Verdict < r.Verdict {
-		t.GoingStale = append(t.GoingStale, Change{r.Pinned(), r.Outcome(), *r.Soon})
+		t.GoingStale = append(t.GoingStale, Change{r.Pinned(), r.Outcome(), r.Soon.Outcome, &r.Soon.At})
 	}
 	if r.Simulated != nil && r.Simulated.Verdict < r.Verdict {
-		t.Worse = append(t.Worse, Change{r.Pinned(), r.Outcome(), *r.Simulated})
+		t.Worse = append(t.Worse, Change{r.Pinned(), r.Outcome(), *r.Simulated, nil})
 	}
 }
 

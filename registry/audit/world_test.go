@@ -107,10 +107,20 @@ func (w *world) mustAudit(change func(*Options)) *Report {
 // put pushes an artifact of one file, signed by each of by, under name:tag, and returns its ID.
 func (w *world) put(name, tag string, by ...signer.Signer) string {
 	w.t.Helper()
-	return w.putBytes(name, tag, name, by...)
+	return w.putKind(name, tag, attestations.KindModel, by...)
+}
+
+func (w *world) putKind(name, tag string, kind attestations.Kind, by ...signer.Signer) string {
+	w.t.Helper()
+	return w.store(name, tag, name, kind, by...)
 }
 
 func (w *world) putBytes(name, tag, content string, by ...signer.Signer) string {
+	w.t.Helper()
+	return w.store(name, tag, content, attestations.KindModel, by...)
+}
+
+func (w *world) store(name, tag, content string, kind attestations.Kind, by ...signer.Signer) string {
 	w.t.Helper()
 	dir := filepath.Join(w.t.TempDir(), "model")
 	if err := os.Mkdir(dir, 0o755); err != nil {
@@ -130,7 +140,7 @@ func (w *world) putBytes(name, tag, content string, by ...signer.Signer) string 
 	}
 	var items []chain.Item
 	for _, s := range by {
-		st, err := attestations.NewSignature(m, attestations.KindModel)
+		st, err := attestations.NewSignature(m, kind)
 		if err != nil {
 			w.t.Fatal(err)
 		}

@@ -33,9 +33,7 @@ type policyFlags struct {
 }
 
 func (p *policyFlags) bind(f *pflag.FlagSet) {
-	p.bindChain(f)
-	f.StringVar(&p.State, "state", "", "`DIR` where is remembered what was seen, so that nobody shows an older world: versions of the policy, lists of what is revoked, releases")
-	f.StringArrayVar(&p.Floors, "release-floor", nil, "`CHANNEL=NUMBER`, the lowest release that is taken where nothing is remembered (repeats)")
+	p.bindChain(f, "where is remembered what was seen")
 	f.BoolVar(&p.Warn, "warn", false, "exit with 0 whatever is decided; a decision that is no yes is printed as warn")
 	f.StringVar(&p.VSA, "vsa", "", "`FILE` to write a signed verification summary to (SLSA), of a yes or a no; takes the flags to sign with")
 	f.StringVar(&p.Verifier, "verifier-id", "", "with --vsa: `URI` of who verifies")
@@ -43,8 +41,10 @@ func (p *policyFlags) bind(f *pflag.FlagSet) {
 	p.with.bindSigner(f)
 }
 
-// bindChain binds what says by which policy, and where the inputs are.
-func (p *policyFlags) bindChain(f *pflag.FlagSet) {
+// bindChain binds what says by which policy, where the inputs are, and what was seen before.
+func (p *policyFlags) bindChain(f *pflag.FlagSet, state string) {
+	f.StringVar(&p.State, "state", "", "`DIR` "+state+", so that nobody shows an older world: versions of the policy, lists of what is revoked, releases")
+	f.StringArrayVar(&p.Floors, "release-floor", nil, "`CHANNEL=NUMBER`, the lowest release that is taken where nothing is remembered (repeats)")
 	f.StringVar(&p.File, "policy", "", "policy `FILE` over the whole chain: what the artifact was made from, by whom, and who says so")
 	f.StringArrayVar(&p.Evidence, "evidence", nil, "where inputs and what is said of them lie, with --policy: an artifact, layout or exported folder `ARTIFACT|DIR|REF` (repeats)")
 }
@@ -125,11 +125,21 @@ func (r *chainRun) close() error {
 
 // prepare reads the policy and finds what args name. What cannot be found is decided on all the same.
 func (p *policyFlags) prepare(ctx context.Context, args []string, whom *trustFlags, net *networkFlags, list *listFlags, bar *progress) (*chainRun, error) {
+	floors, err := p.floors()
+	if err != nil {
+		return nil, err
+	}
 	file, err := loadPolicy(p.File)
 	if err != nil {
 		return nil, err
 	}
 	r := &chainRun{policy: file}
+	r.options.Floors = floors
+	if p.State != "" {
+		if r.options.State, err = (registry.States{Dir: p.State}).Load(file.doc.Name); err != nil {
+			r.options.Problems = append(r.options.Problems, policy.Finding{Code: policy.Unreadable, Where: p.State, Detail: err.Error()})
+		}
+	}
 	if r.options.Sigstore, err = file.sigstore(whom); err != nil {
 		return nil, err
 	}
@@ -196,10 +206,6 @@ func (p *policyFlags) verify(c *cobra.Command, s streams, args []string, whom *t
 	if err := p.check(c, len(args) > 1); err != nil {
 		return err
 	}
-	floors, err := p.floors()
-	if err != nil {
-		return err
-	}
 	if list.Signature != "" && len(args) > 1 {
 		return usagef("--signature names one file, and there are %d artifacts", len(args))
 	}
@@ -211,20 +217,13 @@ func (p *policyFlags) verify(c *cobra.Command, s streams, args []string, whom *t
 		return err
 	}
 	defer r.close()
-	r.options.Floors = floors
-	states := registry.States{Dir: p.State}
-	if p.State != "" {
-		if r.options.State, err = states.Load(r.policy.doc.Name); err != nil {
-			r.options.Problems = append(r.options.Problems, policy.Finding{Code: policy.Unreadable, Where: p.State, Detail: err.Error()})
-		}
-	}
 	decisions, seen, err := chain.VerifyPolicy(ctx, r.targets, r.library, r.policy.doc, r.options)
 	bar.stop()
 	if err != nil {
 		return err
 	}
 	if r.options.State != nil {
-		if err := states.Remember(ctx, r.policy.doc.Name, seen); err != nil {
+		if err := (registry.States{Dir: p.State}).Remember(ctx, r.policy.doc.Name, seen); err != nil {
 			return err
 		}
 	}
@@ -232,6 +231,7 @@ func (p *policyFlags) verify(c *cobra.Command, s streams, args []string, whom *t
 		if net.InsecureHTTP {
 			decisions[i].Notes = append(decisions[i].Notes, "plain HTTP was allowed: --insecure-http")
 		}
+		decisions[i].Notes = append(decisions[i].Notes, r.unasked(decisions[i])...)
 	}
 	if p.VSA != "" {
 		if err := p.summarize(ctx, s, r.policy, decisions, whom, net, show); err != nil {
@@ -241,17 +241,40 @@ func (p *policyFlags) verify(c *cobra.Command, s streams, args []string, whom *t
 	return p.showAll(s, decisions, show)
 }
 
-// showAll prints every decision. What stands for all of them is the worst: of a set that is used together, all have to hold.
+// unasked says which artifacts were brought as evidence and are nothing that the chain is made of, where something is
+// missing: it may be what one of them was before it was changed.
+func (r *chainRun) unasked(d policy.Decision) []string {
+	missing := func(code policy.Reason) bool { return code == policy.NoEvidence || code == policy.LinkUnattested }
+	if !slices.ContainsFunc(d.Reasons(), missing) {
+		return nil
+	}
+	var out []string
+	for path, id := range r.library.Unasked() {
+		out = append(out, fmt.Sprintf("%s is %s, which nothing in the chain was made from", path, id))
+	}
+	return out
+}
+
+// showAll prints every decision. What stands for all of them is the worst: of a set that is used together, all have to hold,
+// and none is to be deployed where one does not.
 func (p *policyFlags) showAll(s streams, decisions []policy.Decision, show shownAs) error {
 	worst := policy.Yes
+	for _, d := range decisions {
+		worst = min(worst, d.Verdict())
+	}
 	show.warn = p.Warn
 	for _, d := range decisions {
+		if show.Quiet && worst != policy.Yes && d.Verdict() == policy.Yes {
+			continue
+		}
 		err := show.decision(s, d)
 		var verdict undecided
 		if err != nil && !errors.As(err, &verdict) {
 			return err
 		}
-		worst = min(worst, d.Verdict())
+	}
+	if len(decisions) > 1 && worst != policy.Yes && !show.JSON {
+		warn(s.err, "of a set that is used together every one has to hold: "+worst.String())
 	}
 	if worst == policy.Yes || p.Warn {
 		return nil

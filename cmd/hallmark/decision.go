@@ -124,23 +124,37 @@ func writeFindings(w io.Writer, findings []policy.Finding) {
 			fmt.Fprintf(w, "      and %d more\n", len(findings)-i)
 			return
 		}
-		var parts []string
-		for _, p := range []string{f.Where, f.File} {
-			if p != "" {
-				parts = append(parts, printable(p))
-			}
-		}
-		if f.Want != "" {
-			parts = append(parts, "signed "+printable(f.Want))
-		}
-		switch {
-		case f.Got != "" && f.Want != "":
-			parts = append(parts, "found "+printable(f.Got))
-		case f.Want == "" && f.Detail != "":
-			parts = append(parts, printable(f.Detail))
-		}
-		fmt.Fprintf(w, "      %s  %s\n", strings.Join(parts, "  "), f.Code)
+		fmt.Fprintf(w, "      %s  %s\n", findingText(f), f.Code)
 	}
+}
+
+// findingText is where something stood in the way, and what.
+func findingText(f policy.Finding) string {
+	var parts []string
+	add := func(before, text string) {
+		if text != "" {
+			parts = append(parts, before+printable(text))
+		}
+	}
+	add("", f.Where)
+	add("", f.File)
+	switch compared := f.File != "" || f.Detail == "" || f.Code == policy.IDMismatch; {
+	case compared && f.Want != "":
+		add("signed ", f.Want)
+		add("found ", f.Got)
+	case compared:
+		add("", f.Detail)
+	default:
+		text := f.Detail
+		if f.Got != "" && !strings.Contains(text, f.Got) {
+			text += ": " + f.Got
+		}
+		if f.Want != "" && !strings.Contains(text, f.Want) && f.Code != policy.WrongSubject { // the head names that artifact
+			text += "; wanted: " + f.Want
+		}
+		add("", text)
+	}
+	return strings.Join(parts, "  ")
 }
 
 func mark(c policy.Check) string {

@@ -94,8 +94,8 @@ func TestFailingPathsStandFirst(t *testing.T) {
 	var out bytes.Buffer
 	writeDecision(&out, d, false)
 	text := out.String()
-	order := []string{"no       ", "why      base-model m1 → base-model m3", "poisoned  revoked", "rejected  claims.sig line 1  test-result, tested", "about another  wrong-subject",
-		"why      base-model m1 → base-model m2", "no scan  evidence-missing", "old test  stale", "ok       files", "made from"}
+	order := []string{"no       ", "why      base-model m1 → base-model m3", "poisoned  revoked", "rejected claims.sig line 1  test-result, tested", "about another  wrong-subject",
+		"why      base-model m1 → base-model m2", "old test  stale", "no scan  evidence-missing", "ok       files", "made from"}
 	at := 0
 	for _, part := range order {
 		i := strings.Index(text[at:], part)

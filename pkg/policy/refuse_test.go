@@ -73,6 +73,7 @@ func TestLoadRefusesWithPosition(t *testing.T) {
 		"an unknown claim":       {"runnerEnvironment", "runnerEnviroment", "runnerEnviroment", "unknown claim", "did you mean runnerEnvironment?"},
 		"no claims":              {"{runnerEnvironment: github-hosted}", "{}", "{}", "claims is empty", ""},
 		"a key elsewhere":        {"keys/lead1.pub", "../keys/lead1.pub", "../keys", "no file beside the policy", "below"},
+		"a key by backslash":     {"keys/lead1.pub", `keys\lead1.pub`, `keys\lead1`, "no file beside the policy", "below"},
 		"a key at the root":      {"keys/lead1.pub", "/keys/lead1.pub", "/keys", "no file beside the policy", "below"},
 		"a missing key":          {"keys/lead1.pub", "keys/lead9.pub", "keys/lead9", "no such file", ""},
 		"a CA for a key":         {"keys/lead1.pub", "keys/ca.pem", "keys/ca.pem}\n  lead-2", "read public key", ""},
@@ -111,6 +112,7 @@ func TestLoadRefusesWithPosition(t *testing.T) {
 		"more min than max":         {"{step: clean-data, min: 1}", "{step: clean-data, min: 3, max: 2}", "2}", "min 3 and max 2", ""},
 		"a bad pattern of URIs":     {`uri: ["git+https://github.com/acme/train"]`, `uriPattern: ["["]`, `"["`, "missing closing", ""},
 		"a digest that is none":     {`uri: ["git+https://github.com/acme/train"]`, `pinned: ["gitCommit:123"]`, `"gitCommit:123"`, "no digest", ""},
+		"a truth in capitals":       {`uri: ["git+https://github.com/acme/train"]`, `uri: git, allowDirty: True`, "True", "allowDirty", "true or false"},
 		"a truth that is none":      {`uri: ["git+https://github.com/acme/train"]`, `uri: git, allowDirty: yes`, "yes", "allowDirty", ""},
 
 		"an unknown type":              {"type: approval", "type: aproval", "aproval", "unknown type of statement", "did you mean approval?"},

@@ -76,7 +76,8 @@ type Check struct {
 	Detail   string    `json:"detail"`
 	Findings []Finding `json:"findings,omitempty"`
 
-	denies bool // a trusted signer, or a list of what is revoked, says no: that holds whatever else says yes
+	denies   bool // a trusted signer, or a list of what is revoked, says no: that holds whatever else says yes
+	mendable bool // evidence that was not found could mend it, whatever is among the findings
 }
 
 // Verdict is the answer.

@@ -314,6 +314,31 @@ func TestListsThatLieTogetherAreCumulative(t *testing.T) {
 	s.decides(t) // the entry was made to reach further since
 }
 
+// TestAWayThatEvidenceCouldOpenIsADontKnow: what the source that failed has could let the base in, though the policy does
+// not name it.
+func TestAWayThatEvidenceCouldOpenIsADontKnow(t *testing.T) {
+	lost := func(ways ...*policy.Alternative) *story {
+		s := newStory()
+		s.nodes[idBase].Evidence = nil
+		s.nodes[idBase].Problems = []policy.Finding{{Code: policy.Unreachable}}
+		s.doc.Steps["base"].AnyOf = ways
+		return s
+	}
+	ingested := &policy.Alternative{Ingested: &policy.Ingested{Signers: []string{"data"}}}
+	pinned := &policy.Alternative{Pinned: []string{idOther}}
+	if d := lost(ingested, pinned).decide(); d.Verdict() != policy.Unknown {
+		t.Errorf("%s because of %v", d.Verdict(), d.Reasons())
+	}
+	if d := lost(pinned).decide(); d.Verdict() != policy.No {
+		t.Errorf("pinned alone: %s because of %v", d.Verdict(), d.Reasons())
+	}
+	denied := lost(ingested, pinned)
+	denied.revoke(policy.Revocation{Class: "artifact", Digest: idBase, Descendants: true})
+	if d := denied.decide(); d.Verdict() != policy.No {
+		t.Errorf("revoked: %s because of %v", d.Verdict(), d.Reasons())
+	}
+}
+
 // TestARevokedAttestationIsRevokedUnderItsOtherName: who has the bundle can turn its ECDSA signature, which gives it another
 // name and needs no key.
 func TestARevokedAttestationIsRevokedUnderItsOtherName(t *testing.T) {

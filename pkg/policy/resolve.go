@@ -148,10 +148,15 @@ func weigh(own, checks []Check) (Verdict, []Finding) {
 	reasons := findings(checks)
 	slices.SortStableFunc(reasons, func(a, b Finding) int { return int(a.Code.Verdict()) - int(b.Code.Verdict()) })
 	failing := slices.ContainsFunc(own, func(c Check) bool { return c.Name == "collected" && c.Verdict == Unknown })
-	if verdict == No && failing && !slices.ContainsFunc(reasons, func(f Finding) bool { return f.Code.Verdict() == No && !slices.Contains(absences, f.Code) }) {
+	if verdict == No && failing && !slices.ContainsFunc(checks, Check.definite) {
 		verdict = Unknown
 	}
 	return verdict, reasons
+}
+
+// definite reports whether c is a no that no evidence could mend.
+func (c Check) definite() bool {
+	return c.Verdict == No && !c.mendable && slices.ContainsFunc(c.Findings, func(f Finding) bool { return f.Code.Verdict() == No && !slices.Contains(absences, f.Code) })
 }
 
 // findings are those of the checks that are no yes.
@@ -255,6 +260,7 @@ func (w *Walk) resolveWays(p *place) Check {
 	missed = append(unique(missed), Finding{Code: NoAlternative, Detail: fmt.Sprintf("none of %d ways holds", len(p.ways))})
 	c := failed("any-of", missed[0].Detail, missed...)
 	c.Verdict = best // a way that might hold makes it a don't know
+	c.mendable = slices.ContainsFunc(p.ways, func(a *way) bool { return !a.check.definite() })
 	return c
 }
 

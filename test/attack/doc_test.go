@@ -6,5 +6,6 @@
 // so it stops there. What is tried through the binary is held to exact exit codes besides, and to what it leaves behind.
 //
 // Each family has its file: files, names, changing, bundles (statements, envelopes, shards, legacy), certificates,
-// keyless, size, disk.
+// keyless, size, disk. Attacks on a whole chain are chain_*: each reason that a chain has must have one, and each is tried
+// in this process and through the command.
 package attack

@@ -195,7 +195,7 @@ func (r refusals) rejected(evidence []policy.Evidence, told map[policy.Finding]b
 			if f.Where == e.Where {
 				at.Where = ""
 			}
-			if !told[f] && !told[at] {
+			if at.Where != "" || !told[f] && !told[at] { // what another bundle says against this one is said of each
 				rest = append(rest, at)
 			}
 			told[f] = true

@@ -117,7 +117,7 @@ func folders(t *testing.T) []string {
 // TestReadmesTypeWhatTheScriptsRun holds each README's short list to its script.
 func TestReadmesTypeWhatTheScriptsRun(t *testing.T) {
 	elsewhere := map[string]bool{
-		"hallmark pull oci:layout:v1 pulled --public-key trainer.pub": true, // the script pulls from the registry
+		"hallmark pull oci:layout:v1 pulled --public-key trainer.pub":                                                 true, // the script pulls from the registry
 		"hallmark verify robust-int8 --policy policy.yaml --state seen --evidence oci:store --json >decision.json &&": true, // test/interop has OPA
 	}
 	for _, dir := range folders(t) {

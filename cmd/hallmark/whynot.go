@@ -139,11 +139,11 @@ func (r refusals) place(f failing) {
 			r.check(c, r.told[id], rejected)
 		}
 	}
-	r.rejected(rejected)
+	r.rejected(rejected, r.told[id])
 }
 
-// check prints one check that does not hold, and what of it the line does not say. What speaks against single bundles stands
-// with them, and was told of the same artifact in another place already; here are the codes.
+// check prints one check that does not hold, and what of it the line does not say. Of what speaks against single bundles only
+// the codes are here: it stands with them.
 func (r refusals) check(c policy.Check, told map[policy.Finding]bool, rejected []policy.Evidence) {
 	text := printable(c.Detail)
 	var codes []string
@@ -163,8 +163,8 @@ func (r refusals) check(c policy.Check, told map[policy.Finding]bool, rejected [
 			}
 		} else if !told[f] {
 			rest = append(rest, f)
+			told[f] = true
 		}
-		told[f] = true
 	}
 	fmt.Fprintf(r.w, "    %-7s  %-10s  %s\n", mark(c), c.Name, strings.Join(append([]string{text}, codes...), "  "))
 	writeFindings(r.w, rest)
@@ -179,21 +179,31 @@ func rejectedIn(l policy.Link) []policy.Evidence {
 	return out
 }
 
-// rejected lists bundles that did not count.
-func (r refusals) rejected(evidence []policy.Evidence) {
+// rejected lists bundles that did not count, but for those of which all was told.
+func (r refusals) rejected(evidence []policy.Evidence, told map[policy.Finding]bool) {
 	for i, e := range evidence {
 		if i == maxListed {
 			fmt.Fprintf(r.w, "    and %d more bundles that did not count\n", len(evidence)-i)
 			return
 		}
-		fmt.Fprintf(r.w, "    rejected %s\n", printable(describeEvidence(e)))
-		findings := slices.Clone(e.Findings)
-		for k := range findings {
-			if findings[k].Where == e.Where {
-				findings[k].Where = ""
+		var rest []policy.Finding
+		for _, f := range e.Findings {
+			if f.Where == "" {
+				f.Where = e.Where
 			}
+			at := f
+			if f.Where == e.Where {
+				at.Where = ""
+			}
+			if at.Where != "" || !told[f] && !told[at] { // what another bundle says against this one is said of each
+				rest = append(rest, at)
+			}
+			told[f] = true
 		}
-		writeFindings(r.w, findings)
+		if len(rest) > 0 {
+			fmt.Fprintf(r.w, "    rejected %s\n", printable(describeEvidence(e)))
+			writeFindings(r.w, rest)
+		}
 	}
 }
 

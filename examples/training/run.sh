@@ -66,7 +66,7 @@ say "Datasets are prepared from it. run hashes what goes in, runs the command, h
 run hallmark run --type dataset-prepare --parameter split=train --input source=code --input dataset.train=mnist --output train-set --sign --private-key data.key -- ./digits prepare -data mnist -output train-set
 run hallmark run --type dataset-prepare --parameter split=test --input source=code --input dataset.validation=mnist --output test-set --sign --private-key data.key -- ./digits prepare -data mnist -split t10k -count 1000 -output test-set
 
-say "They are scanned for personal data. The report is JUnit XML, as any test runner writes it."
+say "Whatever is trained on is scanned for personal data. The report is JUnit XML, as any test runner writes it."
 run ./digits scan -data train-set -report pii.xml
 run hallmark attest train-set --type test-result --activity pii-scan --from pii.xml --private-key data.key
 
@@ -80,10 +80,14 @@ run hallmark attest base --type test-result --from base-attack.json --private-ke
 
 say "So digits are made that mislead it, and it is fine-tuned with them. A link for in-toto's verifiers comes along."
 run hallmark run --type dataset-prepare --input source=code --input dataset.train=train-set --input teacher=base --output hard-set --sign --private-key data.key -- ./digits perturb -model base -data train-set -output hard-set
+run ./digits scan -data hard-set -report pii.xml
+run hallmark attest hard-set --type test-result --activity pii-scan --from pii.xml --private-key data.key
 run hallmark run --type finetune --parameter method=adversarial --parameter seed=1 --input source=code --input base-model=base --input dataset.train=train-set --input dataset.train=hard-set --output robust --link finetune.link --sign --private-key trainer.key -- ./digits finetune -model base -data train-set -more hard-set -seed 1 -output robust
 
 say "An adapter for slanted digits: a LoRA, which is an artifact of its own and names its base."
 run hallmark run --type dataset-prepare --parameter split=train --input source=code --input dataset.train=mnist --output slanted-set --sign --private-key data.key -- ./digits prepare -data mnist -slant -0.6 -output slanted-set
+run ./digits scan -data slanted-set -report pii.xml
+run hallmark attest slanted-set --type test-result --activity pii-scan --from pii.xml --private-key data.key
 run hallmark run --type adapter --parameter method=lora --parameter rank=4 --input source=code --input base-model=robust --input dataset.train=slanted-set --output slanted --sign --private-key trainer.key -- ./digits adapt -model robust -data slanted-set -rank 4 -output slanted
 
 say "The fine-tuned model is quantised: a byte a weight."

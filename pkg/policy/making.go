@@ -109,7 +109,7 @@ func account(m *Making) string {
 func (w *Walk) checkInputs(p *place, m *Making) {
 	inputs := slices.Clone(m.Inputs)
 	slices.SortStableFunc(inputs, func(a, b Input) int {
-		return cmp.Or(cmp.Compare(a.Role, b.Role), cmp.Compare(a.Digest, b.Digest), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(a.Role, b.Role), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Digest, b.Digest))
 	})
 	found := map[string]int{}
 	for _, in := range inputs {

@@ -101,6 +101,22 @@ func TestAStatementByAnotherTeamIsShownAsSuch(t *testing.T) {
 	t.Error("it is not among the evidence")
 }
 
+// TestInputsAreInOrderOfName: what is made anew has another digest, and is shown in the same place.
+func TestInputsAreInOrderOfName(t *testing.T) {
+	s := newStory()
+	m := s.claim(idRelease, policy.TypeProvenance).Making
+	for _, name := range []string{"zebra", "ant"} {
+		m.Inputs = append(m.Inputs, policy.Input{Name: name, Role: "dataset.train", Class: "artifact", Digest: artifactID(name[1:]), Content: true})
+	}
+	var names []string
+	for _, e := range s.decide().Chain[0].Edges {
+		names = append(names, e.Name)
+	}
+	if !slices.Equal(names, []string{"base", "ant", "data", "zebra", "source"}) {
+		t.Error(names)
+	}
+}
+
 func TestAYesNamesPrincipals(t *testing.T) {
 	d := newStory().decide()
 	if d.Verdict() != policy.Yes {

@@ -24,6 +24,10 @@ var outputs = map[string][]string{
 		"$ hallmark run --type train ", "FAILED robust_accuracy: 0.", "(says no)\n", "PASSED accuracy: ", "PASSED robust_accuracy: 0.",
 		"hallmark: not attached: 1 ", "\ndone\n",
 	},
+	"registry-audit": {
+		"\n35 artifacts: 31 yes, 4 no, 0 unknown; 2 unsigned;", "certificate authority CN=Acme contractors\n", "nobody whom the policy knows\n", "\n35 artifacts: 23 yes, 12 no,",
+		"\nmoved since the last audit\n", "\nrevoked  sha256:", "\n35 verdicts are an earlier audit's", "\nnot evidenced\n", "exit code 1\n", "\ndone\n",
+	},
 	"air-gap": {"evidence  2 came along\n", "$ diff -r model serve", "exit code 3\n", "\ndone\n"},
 }
 

@@ -9,9 +9,11 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
@@ -270,6 +272,69 @@ func TestNameIsTheSameHoweverTheBundleIsWritten(t *testing.T) {
 	other, c, err := attestations.Sign(ctx, cosignStatement(t), by)
 	if err != nil || len(other) == 0 || c.Name() == a.Name() {
 		t.Errorf("a second signature has the same name: %v", err)
+	}
+}
+
+// turned is a bundle by an ECDSA key with its signature in the other form that verifies, which takes no key to make.
+func turned(t testing.TB, bundle []byte, curve elliptic.Curve) []byte {
+	t.Helper()
+	var doc map[string]any
+	if err := json.Unmarshal(bundle, &doc); err != nil {
+		t.Fatal(err)
+	}
+	holder := doc["dsseEnvelope"].(map[string]any)["signatures"].([]any)[0].(map[string]any)
+	raw, err := base64.StdEncoding.DecodeString(holder["sig"].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sig struct{ R, S *big.Int }
+	if _, err := asn1.Unmarshal(raw, &sig); err != nil {
+		t.Fatal(err)
+	}
+	sig.S.Sub(curve.Params().N, sig.S)
+	if raw, err = asn1.Marshal(sig); err != nil {
+		t.Fatal(err)
+	}
+	holder["sig"] = base64.StdEncoding.EncodeToString(raw)
+	out, err := json.Marshal(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestTwinIsTheNameOfTheOtherFormOfASignature(t *testing.T) {
+	for _, curve := range []elliptic.Curve{elliptic.P256(), elliptic.P384(), elliptic.P521()} {
+		key, err := ecdsa.GenerateKey(curve, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		by, err := signer.NewKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bundle, a, err := attestations.Sign(ctx, cosignStatement(t), by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := attestations.Open(turned(t, bundle, curve), by.Roots())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.Name() == b.Name() || a.Twin() != b.Name() || b.Twin() != a.Name() {
+			t.Errorf("%s: names %s and %s, twins %s and %s", curve.Params().Name, a.Name(), b.Name(), a.Twin(), b.Twin())
+		}
+	}
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	by, err := signer.NewKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, a, err := attestations.Sign(ctx, cosignStatement(t), by); err != nil || a.Twin() != "" {
+		t.Errorf("a signature of one form has a twin %q, %v", a.Twin(), err)
 	}
 }
 

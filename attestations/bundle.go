@@ -2,11 +2,15 @@ package attestations
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/ecdsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 
 	"github.com/go-json-experiment/json"
@@ -151,16 +155,36 @@ func (w *wire) pae() []byte { return dsse.PAE(w.Envelope.PayloadType, w.Envelope
 
 // name is the bundle's own name: the SHA-256 of what was signed (of a message signature: its digest) and the signature.
 // Two writings of the same bundle in JSON are one bundle.
-func (w *wire) name() string {
+func (w *wire) name() string { return w.nameWith(w.signature()) }
+
+func (w *wire) nameWith(signature []byte) string {
 	h := sha256.New()
 	if w.Message != nil {
 		h.Write(w.Message.Digest.Digest)
-		h.Write(w.Message.Signature)
 	} else {
 		h.Write(w.pae())
-		h.Write(w.signature())
 	}
+	h.Write(signature)
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+}
+
+// twin is the name that the bundle has with the other form of its ECDSA signature: of (r, s) and (r, n−s) either verifies,
+// and anybody makes one of the other (SEC 1, 4.1.4). It is empty for other keys, whose signatures have one form.
+func (w *wire) twin(key crypto.PublicKey) string {
+	k, ok := key.(*ecdsa.PublicKey)
+	if !ok {
+		return ""
+	}
+	var sig struct{ R, S *big.Int }
+	if _, err := asn1.Unmarshal(w.signature(), &sig); err != nil {
+		return ""
+	}
+	sig.S.Sub(k.Params().N, sig.S)
+	other, err := asn1.Marshal(sig)
+	if err != nil {
+		return ""
+	}
+	return w.nameWith(other)
 }
 
 func (w *wire) chain() (leaf *x509.Certificate, rest []*x509.Certificate, err error) {

@@ -21,6 +21,7 @@ type Attestation struct {
 	header  header
 	payload []byte
 	name    string
+	twin    string
 	proof
 	notes []string
 }
@@ -36,6 +37,11 @@ func (a *Attestation) Predicate() []byte { return a.header.Predicate }
 
 // Name is the bundle's own name, "sha256:" and hex: the digest of what was signed and the signature.
 func (a *Attestation) Name() string { return a.name }
+
+// Twin is the name that the bundle has where somebody else turned its ECDSA signature into the one other form that
+// verifies too, which takes no key; empty for other keys. What is revoked by name is revoked by either. For keyless bundles
+// it is empty: their log holds the one form.
+func (a *Attestation) Twin() string { return a.twin }
 
 // Signer is who signed.
 func (a *Attestation) Signer() trust.Signer { return a.signer }
@@ -108,7 +114,7 @@ func (a *Attestation) openKey(w *wire, roots trust.Roots) error {
 	if err != nil {
 		return err
 	}
-	a.signer = trust.Signer{Method: trust.MethodKey, Key: k.Fingerprint()}
+	a.signer, a.twin = trust.Signer{Method: trust.MethodKey, Key: k.Fingerprint()}, w.twin(k.Public())
 	return a.witness(w, trust.Logged{Key: k.Public()}, roots)
 }
 
@@ -171,7 +177,7 @@ func (a *Attestation) openChain(w *wire, roots trust.Roots) error {
 	if err := a.verify(w, leaf.PublicKey); err != nil {
 		return refuse(policy.BadSignature, "signature does not verify with the certificate of %q", signer.Subject)
 	}
-	a.signer = signer
+	a.signer, a.twin = signer, w.twin(leaf.PublicKey)
 	return nil
 }
 

@@ -37,6 +37,9 @@ type Artifact struct {
 type Claim struct {
 	On        Artifact
 	Predicate Predicate
+
+	stamp   []byte // RFC 3161 response, signed along; empty: none. See NotBefore
+	stampOn string // the digest that it has to be on
 }
 
 // predicates are how each type is decoded. Where the specification closes the object, unknown members are refused.
@@ -96,8 +99,20 @@ type subjectIn struct {
 	Annotations subjectAnnotations `json:"annotations,omitzero"`
 }
 
+// subjectAnnotations are Hallmark's own, as on an OMS statement's first resource; in-toto's readers ignore them. The
+// timestamp is the first subject's alone.
 type subjectAnnotations struct {
-	Kind Kind `json:"io.github.hallmark-project.kind,omitempty"`
+	Kind  Kind   `json:"io.github.hallmark-project.kind,omitempty"`
+	Stamp []byte `json:"io.github.hallmark-project.not-before,omitempty"`
+}
+
+// stampOn is what a timestamp inside the statement is on: the subject's digest, which for all but a list of what is revoked
+// is the artifact ID.
+func (s subjectIn) stampOn() string {
+	for algorithm, digits := range s.Digest { // one: who makes and who reads statements sees to that
+		return algorithm + ":" + digits
+	}
+	return ""
 }
 
 type statementIn struct {
@@ -132,7 +147,7 @@ func NewStatement(on Artifact, p Predicate) (Statement, error) {
 	if err != nil {
 		return fail(err)
 	}
-	return encodeStatement([]subjectIn{{on.Name, digest, subjectAnnotations{on.Kind}}}, p)
+	return encodeStatement([]subjectIn{{on.Name, digest, subjectAnnotations{Kind: on.Kind}}}, p)
 }
 
 func encodeStatement(subjects []subjectIn, p Predicate) (Statement, error) {
@@ -143,11 +158,15 @@ func encodeStatement(subjects []subjectIn, p Predicate) (Statement, error) {
 	if _, err := DecodePredicate(p.PredicateType(), raw); err != nil {
 		return Statement{}, fmt.Errorf("read back what was written: %w", err)
 	}
-	payload, err := json.Marshal(statementIn{StatementType, subjects, p.PredicateType(), raw}, json.Deterministic(true))
+	return statementIn{StatementType, subjects, p.PredicateType(), raw}.encode()
+}
+
+func (st statementIn) encode() (Statement, error) {
+	payload, err := json.Marshal(st, json.Deterministic(true))
 	if err != nil {
 		return Statement{}, fmt.Errorf("encode statement: %w", err)
 	}
-	return Statement{payload: payload}, nil
+	return Statement{payload, &st}, nil
 }
 
 // checkClaim holds p, and p about on, to their rules.
@@ -189,7 +208,7 @@ func ParseStatement(payload []byte) (Claim, error) {
 		if err := list.checkSubjects(st.Subject); err != nil {
 			return Claim{}, fmt.Errorf("statement %s: %w", st.PredicateType, err)
 		}
-		return Claim{Predicate: p}, nil
+		return Claim{Predicate: p, stamp: st.Subject[0].Annotations.Stamp, stampOn: st.Subject[0].stampOn()}, nil
 	}
 	on, err := readSubject(st.Subject)
 	if err != nil {
@@ -198,7 +217,7 @@ func ParseStatement(payload []byte) (Claim, error) {
 	if err := checkClaim(on, p); err != nil {
 		return Claim{}, fmt.Errorf("statement %s: %w", st.PredicateType, err)
 	}
-	return Claim{on, p}, nil
+	return Claim{on, p, st.Subject[0].Annotations.Stamp, on.ID}, nil
 }
 
 // readSubject takes exactly one subject, named by an artifact ID and nothing else.

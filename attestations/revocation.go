@@ -174,11 +174,14 @@ func NewRevocations(r Revocations) (Statement, error) {
 	return encodeStatement(subjects, r)
 }
 
-// checkSubjects holds a list that was read to the subjects that it has to have.
+// checkSubjects holds a list that was read to the subjects that it has to have. The first may hold a timestamp besides.
 func (r Revocations) checkSubjects(got []subjectIn) error {
 	want, err := r.subjects()
 	if err != nil {
 		return err
+	}
+	if len(got) > 0 {
+		want[0].Annotations.Stamp = got[0].Annotations.Stamp
 	}
 	a, err := json.Marshal(want, json.Deterministic(true))
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -16,9 +17,16 @@ import (
 
 // Sign signs s and returns its bundle together with what opening it showed. The bundle is opened with full checks
 // against by's own roots before it is returned, so a bundle that would not verify never leaves this function.
+//
+// Where by knows a timestamp authority, a statement by NewStatement or NewRevocations is signed with a timestamp inside that
+// was got first, beside the one that is on the signature: its time is then known from both sides (Claim.NotBefore).
 func Sign(ctx context.Context, s Statement, by signer.Signer) (Bundle, *Attestation, error) {
 	if len(s.payload) == 0 {
 		return nil, nil, errors.New("sign statement: it is empty")
+	}
+	s, err := s.stamped(ctx, by)
+	if err != nil {
+		return nil, nil, fmt.Errorf("sign statement: %w", err)
 	}
 	raw, err := by.Sign(ctx, PayloadType, s.payload)
 	if err != nil {
@@ -49,6 +57,31 @@ type stamper interface {
 	Stamp(ctx context.Context, message []byte) ([]byte, error)
 }
 
+// stamp gets a timestamp on a digest to be signed along; nil where by knows no authority.
+func stamp(ctx context.Context, on string, by signer.Signer) ([]byte, error) {
+	if s, ok := by.(stamper); ok {
+		return s.Stamp(ctx, []byte(on))
+	}
+	return nil, nil
+}
+
+// stamped is s with a timestamp on its first subject's digest inside, where by knows an authority and s has room for one.
+// What the timestamp is on proves nothing: that it is inside does, since nobody can know it earlier. Hence the digest that is
+// there anyway, and no second name for what is signed.
+func (s Statement) stamped(ctx context.Context, by signer.Signer) (Statement, error) {
+	if s.claim == nil {
+		return s, nil
+	}
+	response, err := stamp(ctx, s.claim.Subject[0].stampOn(), by)
+	if err != nil || response == nil {
+		return s, err
+	}
+	with := *s.claim
+	with.Subject = slices.Clone(with.Subject)
+	with.Subject[0].Annotations.Stamp = response
+	return with.encode()
+}
+
 // identifier is a signer that has to find out who it is before it signs.
 type identifier interface {
 	// Identify does so for the calls of Sign that follow, or errs as they would.
@@ -64,11 +97,9 @@ func SignArtifact(ctx context.Context, m *manifest.Manifest, kind Kind, by signe
 	if err != nil {
 		return Signed{}, err
 	}
-	var before []byte
-	if s, ok := by.(stamper); ok {
-		if before, err = s.Stamp(ctx, []byte(id)); err != nil {
-			return Signed{}, fmt.Errorf("sign statement: %w", err)
-		}
+	before, err := stamp(ctx, id, by)
+	if err != nil {
+		return Signed{}, fmt.Errorf("sign statement: %w", err)
 	}
 	statement, err := newSignature(m, kind, before)
 	if err != nil {

@@ -23,9 +23,12 @@ const (
 
 // Statement is an in-toto Statement v1 that nobody has signed yet, as the bytes that will be signed. The zero Statement
 // is empty and cannot be signed.
-type Statement struct{ payload []byte }
+type Statement struct {
+	payload []byte
+	claim   *statementIn // what payload was written from, so that Sign can add a timestamp; nil: it takes none
+}
 
-// Payload is the statement's JSON, exactly as it is signed. Do not modify it.
+// Payload is the statement's JSON, exactly as it is signed where no timestamp authority is known (Sign). Do not modify it.
 func (s Statement) Payload() []byte { return s.payload }
 
 // Subject is one thing that a statement is about.

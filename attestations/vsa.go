@@ -37,7 +37,7 @@ type VSA struct {
 // evidence holds what it names against revocations, and judges its age by the oldest evidence. A closed object, under a
 // URI of its own; missing in other tools' statements.
 type Basis struct {
-	Ancestors []Digest  `json:"ancestors"`               // everything that the artifact was made from, as far as it was followed. Not nil; empty says that there is nothing
+	Ancestors []Digest  `json:"ancestors"`               // the artifact itself, and everything that it was made from, as far as it was followed. Not nil; whoever verifies refuses an empty list
 	Oldest    time.Time `json:"oldestEvidence,omitzero"` // time of the oldest evidence that counted; zero: of no known age
 }
 
@@ -52,7 +52,7 @@ func (b Basis) check() error {
 		return nil // another tool's statement
 	}
 	if b.Ancestors == nil {
-		return errors.New("no ancestors: an empty list says that there are none")
+		return errors.New("no ancestors: the artifact itself is the first")
 	}
 	if len(b.Ancestors) > maxItems {
 		return fmt.Errorf("%d ancestors, at most %d are read", len(b.Ancestors), maxItems)

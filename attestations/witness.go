@@ -120,10 +120,21 @@ func (w *wire) timestamps() ([][]byte, error) {
 // signed. ok is false where s holds none, or roots no trusted root to check it against. A timestamp that does not hold is an
 // *OpenError. Nothing but the signature makes the link: a timestamp that others got earlier moves the bound down, not up.
 func (s *Signature) NotBefore(roots trust.Roots) (t time.Time, ok bool, err error) {
-	if len(s.Stamp) == 0 || roots.Sigstore == nil {
+	return notBefore(s.Stamp, s.ArtifactID, roots)
+}
+
+// NotBefore is the trusted time before which c was not signed, as a Signature's is: that of a timestamp inside on its
+// subject, which is the artifact ID, or of a list of what is revoked the first digest. It says nothing of a Claim that nobody
+// signed.
+func (c Claim) NotBefore(roots trust.Roots) (t time.Time, ok bool, err error) {
+	return notBefore(c.stamp, c.stampOn, roots)
+}
+
+func notBefore(response []byte, on string, roots trust.Roots) (t time.Time, ok bool, err error) {
+	if len(response) == 0 || roots.Sigstore == nil {
 		return time.Time{}, false, nil
 	}
-	stamp, err := roots.Sigstore.VerifyTimestamp(s.Stamp, []byte(s.ArtifactID))
+	stamp, err := roots.Sigstore.VerifyTimestamp(response, []byte(on))
 	if err != nil {
 		return time.Time{}, false, refuse(policy.TimestampInvalid, "timestamp inside the statement: %w", err)
 	}

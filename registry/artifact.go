@@ -72,8 +72,12 @@ func (s *Stored) List() (*manifest.Manifest, error) {
 	return manifest.FromCanonical(canonical, s.Name())
 }
 
-// Name returns the last part of the repository's name, which is what people call the artifact.
+// Name returns what people call the artifact: the last part of the repository's name. A layout may hold many: there it is
+// the tag, where one was named.
 func (s *Stored) Name() string {
+	if ref := s.repo.ref; ref.dir != "" && ref.tag != "" {
+		return ref.tag
+	}
 	name := s.repo.Name()
 	return name[strings.LastIndexAny(name, "/:")+1:]
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/hallmark-project/hallmark/pkg/retry"
 )
 
 // Caps on what one answer may make the client do.
@@ -268,7 +270,7 @@ func drain(resp *http.Response) {
 // refusal turns an answer of another status than was wanted into an error, and ends it.
 func refusal(resp *http.Response) error {
 	defer resp.Body.Close()
-	e := &StatusError{Code: resp.StatusCode, RetryAfter: retryAfter(resp.Header)}
+	e := &StatusError{Code: resp.StatusCode, RetryAfter: retry.After(resp.Header)}
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorDetail))
 	if err != nil {
 		return e

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -90,6 +91,18 @@ func openShelf(path string, o LibraryOptions) (shelf, error) {
 		return repoShelf{repo}, nil
 	}
 	return files, nil
+}
+
+// Unasked yields path and artifact ID of each artifact on disk that was named and that no Find has asked for so far, in the
+// order in which they were named. Where nothing was looked for yet there is none. Call it while no Find is under way.
+func (l *Library) Unasked() iter.Seq2[string, string] {
+	return func(yield func(path, id string) bool) {
+		for _, s := range l.shelves {
+			if f, ok := s.(*filesShelf); ok && f.id != "" && !f.asked.Load() && !yield(f.path, f.id) {
+				return
+			}
+		}
+	}
 }
 
 // Close ends idle connections.

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -57,6 +58,30 @@ func foundIn(t *testing.T, l chain.Library, want policy.Want) (id string, n int)
 		id = a.ID
 	}
 	return id, n
+}
+
+func TestLibraryNamesWhatNobodyAskedFor(t *testing.T) {
+	dir, m := signedModel(t, newSigner(t), manifest.Options{})
+	id, err := m.ID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := library(t, LibraryOptions{Paths: []string{dir}})
+	for _, step := range []struct {
+		find string
+		want map[string]string
+	}{
+		{"", map[string]string{}},
+		{nobodysID, map[string]string{dir: id}},
+		{id, map[string]string{}},
+	} {
+		if step.find != "" {
+			foundIn(t, l, policy.Want{ID: step.find})
+		}
+		if got := maps.Collect(l.Unasked()); !maps.Equal(got, step.want) {
+			t.Errorf("after looking for %q: %v", step.find, got)
+		}
+	}
 }
 
 func TestLibraryFindsInEveryPlaceThatIsNamed(t *testing.T) {

@@ -8,9 +8,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
 	"time"
+
+	"github.com/hallmark-project/hallmark/pkg/retry"
 )
 
 // How long a client waits before it tries again. Each pause is four times the one before, and a random part of it is
@@ -19,8 +19,6 @@ const (
 	defaultRetries = 5 // while nothing moves
 	firstPause     = 100 * time.Millisecond
 	longestPause   = 15 * time.Second
-	// maxRetryAfter is the cap on what a registry may make a client wait: one that asks for more is an error at once.
-	maxRetryAfter = time.Minute
 )
 
 // patience says how often a failed request is made again, and how a client waits.
@@ -65,7 +63,7 @@ type tries struct {
 // tried often enough, and where the registry asks for more time than anybody has, it returns err.
 func (t *tries) again(ctx context.Context, err error) error {
 	after, ok := temporary(err)
-	if !ok || t.failed >= t.retries || after > maxRetryAfter || ctx.Err() != nil {
+	if !ok || t.failed >= t.retries || after > retry.MaxAfter || ctx.Err() != nil {
 		return err
 	}
 	pause := min(firstPause<<(2*t.failed), longestPause)
@@ -123,24 +121,6 @@ func temporary(err error) (after time.Duration, ok bool) {
 		return status.RetryAfter, true
 	}
 	return 0, false
-}
-
-// retryAfter reads the Retry-After header (RFC 9110 §10.2.3). A date is measured by the registry's own clock; without
-// one it says nothing.
-func retryAfter(h http.Header) time.Duration {
-	value := strings.TrimSpace(h.Get("Retry-After"))
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
-	}
-	until, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	now, err := http.ParseTime(h.Get("Date"))
-	if err != nil {
-		return 0
-	}
-	return max(0, until.Sub(now))
 }
 
 // interrupted marks an error of the transport that stands for a broken connection. A registry that was never reached is

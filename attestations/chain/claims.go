@@ -26,23 +26,18 @@ var readable = map[string]string{
 	attestations.PredicateDeployment:      policy.TypeDeployment,
 }
 
-// readClaim returns what a states, in policy's plain terms; nil where a policy cannot ask for it. It errs where the
-// statement breaks its own rules. Whether a is about the artifact that it lay with is policy's to say.
-func readClaim(a *attestations.Attestation) (*policy.Claim, error) {
-	kind, known := readable[a.PredicateType()]
-	if !known {
-		return nil, nil
-	}
-	read, err := attestations.ReadClaim(a)
-	if err != nil {
-		return nil, err
-	}
+// plainly returns a claim of a readable kind in policy's plain terms, and errs where one of them does not hold it. predicate
+// is its JSON as it was signed. Whether it is about the artifact that it lay with is policy's to say.
+func plainly(kind string, read attestations.Claim, predicate []byte) (*policy.Claim, error) {
 	c := &policy.Claim{Type: kind, Subject: read.On.ID, Kind: string(read.On.Kind),
 		SaysNo: attestations.SaysNo(read.Predicate), Summary: summary(read.Predicate)}
-	if err := json.Unmarshal(a.Predicate(), &c.Fields); err != nil {
+	if err := json.Unmarshal(predicate, &c.Fields); err != nil {
 		return nil, fmt.Errorf("decode predicate: %w", err)
 	}
-	return c, state(c, read.Predicate)
+	if err := state(c, read.Predicate); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // state fills in what one type of predicate says.
@@ -106,11 +101,13 @@ func verified(p attestations.VSA) *policy.VSAClaim {
 	if sum, ok := p.Policy.Digest["sha256"]; ok {
 		v.Policy = "sha256:" + sum
 	}
-	if p.Basis.Ancestors != nil { // that there are none is said by an empty list
-		v.Ancestors = make([]string, 0, len(p.Basis.Ancestors))
+	for _, r := range p.InputAttestations {
+		if sum, ok := r.Digest["sha256"]; ok {
+			v.Inputs = append(v.Inputs, "sha256:"+sum)
+		}
 	}
 	for _, d := range p.Basis.Ancestors {
-		v.Ancestors = append(v.Ancestors, d.String())
+		v.Ancestors = append(v.Ancestors, policy.Ancestor{Class: string(d.Class), Digest: d.String()})
 	}
 	return v
 }

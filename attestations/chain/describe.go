@@ -1,8 +1,10 @@
 package chain
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +38,29 @@ func Describe(id string, items []Item, roots trust.Roots) []Described {
 		out[i] = describe(id, item, roots)
 	}
 	return out
+}
+
+// life is the order in which an artifact comes by statements, as people tell it.
+var life = []string{
+	attestations.PredicateOMS, attestations.PredicateOMSLegacy, attestations.PredicateProvenance, attestations.PredicateIngestion, attestations.PredicateBOM,
+	attestations.PredicateTestResult, attestations.PredicateVulnerabilities, attestations.PredicateApproval, attestations.PredicateRelease,
+	attestations.PredicateVSA, attestations.PredicateSVR, attestations.PredicateDeployment,
+}
+
+// Order sorts bundles that lie in no order of their own, as in a registry: its order is that of digests, another one
+// whenever something is signed anew. They come as in an artifact's life, then by what they claim, who signed, and their own
+// name; what is not known here and what is for other tools comes last.
+func Order(all []Described) {
+	place := func(d Described) int {
+		if at := slices.Index(life, d.PredicateType); at >= 0 {
+			return at
+		}
+		return len(life)
+	}
+	slices.SortStableFunc(all, func(a, b Described) int {
+		return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(a.PredicateType, b.PredicateType), cmp.Compare(a.Summary, b.Summary),
+			cmp.Compare(a.Signer, b.Signer), cmp.Compare(a.Bundle, b.Bundle))
+	})
 }
 
 func describe(id string, item Item, roots trust.Roots) Described {
@@ -96,6 +121,9 @@ func (d *Described) claim(id string, b attestations.Bundle) error {
 	return nil
 }
 
+// maxReason is how many bytes of a reason a summary shows.
+const maxReason = 200
+
 // summary is one line about a claim.
 func summary(p attestations.Predicate) string {
 	switch p := p.(type) {
@@ -114,7 +142,13 @@ func summary(p attestations.Predicate) string {
 	case attestations.VSA:
 		return fmt.Sprintf("verified %s %s", p.VerificationResult, strings.Join(p.VerifiedLevels, " "))
 	case attestations.Approval:
-		return fmt.Sprintf("%s for %s", p.Decision, strings.Join(p.Scope, ", "))
+		text := fmt.Sprintf("%s for %s", p.Decision, strings.Join(p.Scope, ", "))
+		if reason := p.Reason; len(reason) > maxReason {
+			text += ": " + strings.ToValidUTF8(reason[:maxReason], "") + "…"
+		} else if reason != "" {
+			text += ": " + reason
+		}
+		return text
 	case attestations.Deployment:
 		return fmt.Sprintf("%s %s", p.Action, p.Target)
 	}

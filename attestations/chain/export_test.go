@@ -11,7 +11,7 @@ import (
 type Search struct{ s *search }
 
 func NewSearch(lib Library, roots trust.Roots, p policy.Policy) Search {
-	s := newSearch(lib, &policy.Document{Roots: roots}, PolicyOptions{Now: roots.Now})
+	s := newSearch(lib, &policy.Document{Roots: roots}, PolicyOptions{Sigstore: roots.Sigstore, Now: roots.Now})
 	s.trust = p
 	return Search{s}
 }

@@ -3,6 +3,7 @@ package chain
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/hallmark-project/hallmark/attestations"
 	"github.com/hallmark-project/hallmark/pkg/hashing"
@@ -29,7 +30,7 @@ func open(item Item, roots trust.Roots) opened {
 	}
 	b.attestation = a
 	signer := a.Signer()
-	e.Digest, e.PredicateType, e.Signer = a.Name(), a.PredicateType(), &signer
+	e.Digest, e.Twin, e.PredicateType, e.Signer = a.Name(), a.Twin(), a.PredicateType(), &signer
 	if t, source, ok := a.Time(); ok {
 		e.Time, e.TimeSource = &t, source
 	}
@@ -48,13 +49,9 @@ func open(item Item, roots trust.Roots) opened {
 		return b
 	}
 	e.Kind = string(s.Kind)
-	t, ok, err := s.NotBefore(roots)
-	if err != nil {
-		e.Findings = []policy.Finding{finding(err)}
+	if f := bound(e, s, roots); f != nil {
+		e.Findings = []policy.Finding{*f}
 		return b
-	}
-	if ok {
-		e.NotBefore = &t
 	}
 	for _, n := range s.Notes {
 		b.notes = append(b.notes, item.Where+": "+n)
@@ -69,13 +66,42 @@ func openClaim(item Item, roots trust.Roots) opened {
 	if b.attestation == nil || b.evidence.Signature {
 		return b
 	}
-	claim, err := readClaim(b.attestation)
-	if err != nil {
-		b.evidence.Findings = []policy.Finding{{Code: policy.StatementMalformed, Detail: err.Error()}}
+	kind, known := readable[b.attestation.PredicateType()]
+	if !known {
 		return b
 	}
-	b.evidence.Claim = claim
+	e := &b.evidence
+	read, err := attestations.ReadClaim(b.attestation)
+	if err == nil {
+		e.Claim, err = plainly(kind, read, b.attestation.Predicate())
+	}
+	if err != nil {
+		e.Findings = []policy.Finding{{Code: policy.StatementMalformed, Detail: err.Error()}}
+		return b
+	}
+	if f := bound(e, read, roots); f != nil {
+		e.Claim, e.Findings = nil, []policy.Finding{*f}
+	}
 	return b
+}
+
+// stamped is a statement that may hold a timestamp.
+type stamped interface {
+	// NotBefore is the time before which the statement was not signed, by a timestamp inside.
+	NotBefore(roots trust.Roots) (t time.Time, ok bool, err error)
+}
+
+// bound fills in what a timestamp inside s proves. The finding says why it does not hold.
+func bound(e *policy.Evidence, s stamped, roots trust.Roots) *policy.Finding {
+	t, ok, err := s.NotBefore(roots)
+	if err != nil {
+		f := finding(err)
+		return &f
+	}
+	if ok {
+		e.NotBefore = &t
+	}
+	return nil
 }
 
 // finding turns what refused a bundle into its reason.

@@ -2,7 +2,6 @@ package chain
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/hallmark-project/hallmark/attestations"
 	"github.com/hallmark-project/hallmark/pkg/policy"
@@ -45,15 +44,26 @@ func (s *search) revocation(item Item) (policy.Revocations, *policy.Finding) {
 	if b.attestation.PredicateType() != attestations.PredicateRevocations {
 		return policy.Revocations{}, &policy.Finding{Code: policy.RevocationsMissing, Where: item.Where, Detail: "it is no list of what is revoked"}
 	}
-	read, _, err := attestations.Read[attestations.Revocations](b.attestation)
+	claim, err := attestations.ReadClaim(b.attestation)
 	if err != nil {
-		return policy.Revocations{}, &policy.Finding{Code: policy.Unreadable, Where: item.Where, Detail: fmt.Sprintf("list of what is revoked: %v", err)}
+		return policy.Revocations{}, unreadable(item, err.Error())
+	}
+	if f := bound(&b.evidence, claim, s.roots); f != nil {
+		return policy.Revocations{}, unreadable(item, f.Detail)
+	}
+	read, ok := claim.Predicate.(attestations.Revocations)
+	if !ok {
+		return policy.Revocations{}, unreadable(item, "it holds another predicate")
 	}
 	list := policy.Revocations{Evidence: b.evidence, Sequence: read.Sequence, Issued: read.Issued, Expires: read.Expires}
 	for _, e := range read.Entries {
 		list.Entries = append(list.Entries, revoked(e))
 	}
 	return list, nil
+}
+
+func unreadable(item Item, why string) *policy.Finding {
+	return &policy.Finding{Code: policy.Unreadable, Where: item.Where, Detail: "list of what is revoked: " + why}
 }
 
 func revoked(e attestations.Revocation) policy.Revocation {

@@ -216,9 +216,12 @@ func (s *search) compare(ctx context.Context, a Artifact, opened []opened, facts
 		if len(c.Findings) > 0 {
 			continue
 		}
-		uncovered := union(facts.Artifact.Uncovered, c.Artifact.Uncovered)
-		if facts.Artifact.ID == "" || c.Artifact.ID != "" && !held { // one that tells the ID says more than one of shards
+		uncovered, files := union(facts.Artifact.Uncovered, c.Artifact.Uncovered), facts.Files
+		if id := facts.Artifact.ID; id == "" || c.Artifact.ID == id && !held { // an ID that is known stays: evidence was looked for by it
 			facts.Artifact, facts.Files, like = c.Artifact, c.Files, b.signature
+		}
+		if c.Artifact.ID != "" && c.Artifact.ID == facts.Artifact.ID { // of what is packed each signer tells the files: none hides one
+			facts.Files = union(files, c.Files)
 		}
 		facts.Artifact.Uncovered = uncovered
 		held = true

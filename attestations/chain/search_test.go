@@ -153,6 +153,25 @@ func TestClaimsAreReadInPlainTerms(t *testing.T) {
 	}
 }
 
+// TestTargetKeepsTheIDThatItsOwnEvidenceTold: what a library has of an artifact does not make it another, whose evidence
+// was never looked for.
+func TestTargetKeepsTheIDThatItsOwnEvidenceTold(t *testing.T) {
+	w := newWorld(t, small)
+	all := w.sign(w.build(manifest.Options{}), nil)
+	part := w.sign(w.build(manifest.Options{IgnorePaths: []string{"config.json"}}), nil)
+	id := w.id(manifest.Options{})
+	for name, elsewhere := range map[string]items{"the same": {all}, "another list": {part}, "nothing": nil} {
+		lib := shelf{id: {Sources: []chain.Source{elsewhere}}}
+		f := w.search(lib).Target(ctx, chain.Target{Artifact: &chain.Files{Path: w.path}, Sources: []chain.Source{items{all}}})
+		if f.Artifact.ID != id || len(f.Files) != 3 || len(f.Problems) > 0 {
+			t.Errorf("%s: ID %s, %d files, problems %v", name, f.Artifact.ID, len(f.Files), f.Problems)
+		}
+		if got := slices.Contains(f.Artifact.Uncovered, "config.json"); got != (name == "another list") {
+			t.Errorf("%s: left out %v", name, f.Artifact.Uncovered)
+		}
+	}
+}
+
 // shelf is a library in memory.
 type shelf map[string]chain.Found
 

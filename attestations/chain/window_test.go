@@ -1,6 +1,9 @@
 package chain_test
 
 import (
+	"encoding/json"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,4 +91,79 @@ func TestVerifyHoldsKeysToTheirWindows(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(t, d, policy.No, policy.KeyTimeMissing)
+}
+
+// TestClaimsAreHeldToWindowsByWhatIsInside has a key that counts from a day on: only a timestamp inside shows that a statement
+// is younger.
+func TestClaimsAreHeldToWindowsByWhatIsInside(t *testing.T) {
+	at := time.Date(2026, 11, 20, 14, 3, 0, 0, time.UTC)
+	labs := make([]*witness.Witnesses, 2)
+	roots := make([]*trust.Sigstore, 2)
+	for i := range labs {
+		var err error
+		if labs[i], err = witness.New(at); err != nil {
+			t.Fatal(err)
+		}
+		defer labs[i].Close()
+		if roots[i], err = trust.LoadSigstore(labs[i].TrustedRoot); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := newWorld(t, small)
+	id := w.id(manifest.Options{})
+	// The stranger's lab says the same of the same key; its authority is not trusted.
+	var by [2]*world
+	for i := range by {
+		seen, err := signer.NewWitnessed(w.by, signer.WitnessOptions{TrustedRoot: roots[i], TimestampURLs: []string{labs[i].TimestampURL}, Now: func() time.Time { return at }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		by[i] = &world{t: t, by: seen, path: w.path}
+	}
+	approval := attestations.Approval{Decision: attestations.Approved, Scope: []string{"production"}, Evidence: []string{id}, DecidedOn: at, Expires: at.AddDate(0, 1, 0)}
+	list := attestations.Revocations{Sequence: 1, Issued: at, Expires: at.AddDate(0, 0, 7), Entries: []attestations.Revocation{
+		{Digest: attestations.Digest{Class: attestations.ClassGitCommit, Hex: strings.Repeat("a", 40)}, Scope: attestations.ScopeSelf, Reason: "backdoor", Since: at},
+	}}
+	// onlyInside leaves the timestamp inside a bundle's statement, and takes the one beside the signature away.
+	onlyInside := func(item chain.Item) chain.Item {
+		var b map[string]any
+		if err := json.Unmarshal(item.Bundle, &b); err != nil {
+			t.Fatal(err)
+		}
+		delete(b["verificationMaterial"].(map[string]any), "timestampVerificationData")
+		raw, err := json.Marshal(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return chain.Item{Where: item.Where, Bundle: raw}
+	}
+	trusted := w.by.Roots()
+	trusted.Sigstore = roots[0]
+	search := chain.NewSearch(nil, trusted, w.options().Policy)
+	window := w.options().Policy
+	for name, c := range map[string]struct {
+		from    time.Time
+		signer  *world
+		reasons []policy.Reason // why it does not count; nil: it does
+		lists   []policy.Reason // why the list is none
+	}{
+		"stamped":               {at, by[0], nil, nil},
+		"not stamped":           {at, w, []policy.Reason{policy.KeyTimeMissing}, nil},
+		"stamped too early":     {at.Add(time.Second), by[0], []policy.Reason{policy.KeyTooEarly}, nil},
+		"stamped by a stranger": {at, by[1], []policy.Reason{policy.TimestampInvalid, policy.KeyTimeMissing}, []policy.Reason{policy.Unreadable}},
+	} {
+		window.Signers[0].Window = trust.Window{ValidFrom: c.from}
+		e := search.Target(ctx, chain.Target{Artifact: &chain.Files{Path: w.path}, Sources: []chain.Source{items{onlyInside(c.signer.state(id, approval))}}}).Evidence[0]
+		if got := codes(append(e.Findings, window.Refuses(e)...)); !slices.Equal(got, c.reasons) || (e.Claim == nil) != (c.lists != nil) {
+			t.Errorf("%s: approval: %v, want %v: %+v", name, got, c.reasons, e)
+		}
+		lists, problems := search.Revocations(ctx, items{onlyInside(c.signer.state("", list))})
+		if !slices.Equal(codes(problems), c.lists) || (len(lists) == 1) != (c.lists == nil) {
+			t.Errorf("%s: %d lists: %v", name, len(lists), problems)
+			continue
+		}
+		if c.lists == nil && !slices.Equal(codes(window.Refuses(lists[0].Evidence)), c.reasons) {
+			t.Errorf("%s: list: %v, want %v", name, window.Refuses(lists[0].Evidence), c.reasons)
+		}
+	}
 }

@@ -95,6 +95,56 @@ func TestReadTellsPassedFromFailed(t *testing.T) {
 	}
 }
 
+// TestSARIFSaysWhatItsRunsFound holds the reading of what a run found to SARIF's levels, and one that found nothing to what it
+// says that it looked at.
+func TestSARIFSaysWhatItsRunsFound(t *testing.T) {
+	run := func(members string) string { return `{"version":"2.1.0","runs":[{` + members + `}]}` }
+	const (
+		rules  = `"tool":{"driver":{"name":"Check","rules":[{"id":"R1","defaultConfiguration":{"level":"error"}},{"id":"R2"}]}},`
+		bare   = `"tool":{"driver":{"name":"Check"}},`
+		bandit = `"tool":{"driver":{"name":"Bandit"}},"properties":{"metrics":{"_totals":{"loc":1}}},`
+		ended  = `"invocations":[{"executionSuccessful":true}],`
+		looked = `"artifacts":[{"roles":["resultFile"]},{"roles":["added","analysisTarget"]}],`
+	)
+	for name, c := range map[string]struct {
+		run                    string
+		passed, warned, failed []string // none at all: it is refused
+	}{
+		"a rule's own level":                      {rules + `"results":[{"ruleId":"R1"},{"ruleId":"R2"}]`, nil, []string{"R2"}, []string{"R1"}},
+		"a part of a rule":                        {rules + `"results":[{"ruleId":"R1/a/b"}]`, []string{"R1", "R2"}, nil, []string{"R1/a/b"}},
+		"a note":                                  {rules + `"results":[{"ruleId":"R1","level":"note"}]`, []string{"R1", "R2"}, nil, nil},
+		"none of the rules":                       {rules + `"results":[{"ruleId":"compile","kind":"fail","suppressions":[]}]`, []string{"R1", "R2"}, nil, []string{"compile"}},
+		"none of the rules, a warning":            {rules + `"results":[{"ruleId":"other","level":"warning"}]`, []string{"R1", "R2"}, []string{"other"}, nil},
+		"no rules, so by default a warning":       {bare + `"results":[{"ruleId":"R1"},{"ruleId":"R2","level":"note"}]`, []string{"R2"}, []string{"R1"}, nil},
+		"nothing, of two rules":                   {rules + `"results":[]`, []string{"R1", "R2"}, nil, nil},
+		"nothing, in what was looked at":          {bare + ended + looked + `"results":[]`, []string{"Check"}, nil, nil},
+		"nothing, in a line":                      {bandit + ended + `"results":[]`, []string{"Bandit"}, nil, nil},
+		"nothing, nowhere":                        {bare + ended + `"results":[]`, nil, nil, nil},
+		"nothing, in results alone":               {bare + ended + strings.Replace(looked, "analysisTarget", "modified", 1) + `"results":[]`, nil, nil, nil},
+		"nothing, in no line":                     {strings.Replace(bandit, `"loc":1`, `"loc":0`, 1) + ended + `"results":[]`, nil, nil, nil},
+		"nothing, in a line of another tool":      {strings.Replace(bandit, "Bandit", "Check", 1) + ended + `"results":[]`, nil, nil, nil},
+		"nothing, and nobody says that it ended":  {bare + looked + `"results":[]`, nil, nil, nil},
+		"nothing, and it does not say how":        {bare + `"invocations":[{}],` + looked + `"results":[]`, nil, nil, nil},
+		"no results, in what was looked at":       {bare + ended + looked + `"results":null`, nil, nil, nil},
+		"nothing, in properties of another shape": {`"tool":{"driver":{"name":"Bandit"}},"properties":{"metrics":7},` + ended + `"results":[]`, nil, nil, nil},
+	} {
+		r, err := Read([]byte(run(c.run)))
+		if len(c.passed)+len(c.warned)+len(c.failed) == 0 {
+			if err == nil {
+				t.Errorf("%s: %+v", name, r)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if !slices.Equal(r.Passed, c.passed) || !slices.Equal(r.Warned, c.warned) || !slices.Equal(r.Failed, c.failed) {
+			t.Errorf("%s: passed %q, warned %q, failed %q", name, r.Passed, r.Warned, r.Failed)
+		}
+	}
+}
+
 // TestReadRefuses spoils a sound report by one replacement each; TestReadRecognisesEachFormatByItsContent reads them whole.
 func TestReadRefuses(t *testing.T) {
 	for _, c := range []struct {
@@ -112,6 +162,11 @@ func TestReadRefuses(t *testing.T) {
 		{SARIF, `"results":[`, `"invocations":[{"executionSuccessful":false}],"results":[`, "not successful"},
 		{SARIF, `"level":"error"}`, `"level":"dire"}`, `level "dire" is unknown`},
 		{SARIF, `"results":[`, `"resultz":[`, "no list of results"},
+		{SARIF, good[SARIF], `{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"t","rules":[{"id":"R"}]}},"results":null}]}`, "no list of results"},
+		{SARIF, `"results":[`, `"invocations":[{"executionSuccessful":true,"toolExecutionNotifications":[{"level":"error","message":{"text":"does not compile"}}]}],"results":[`, `it did not look at everything: "does not compile"`},
+		{SARIF, `"results":[`, `"invocations":[{"executionSuccessful":true,"toolConfigurationNotifications":[{"level":"error","message":{"text":"No such file"}}]}],"results":[`, `it did not look at everything: "No such file"`},
+		{SARIF, `"results":[`, `"invocations":[{"executionSuccessful":true,"toolExecutionNotifications":[{"level":"dire","message":{"text":"what"}}]}],"results":[`, "it did not look at everything"},
+		{SARIF, `"results":[`, `"invocations":[{"executionSuccessful":true,"toolExecutionNotifications":[{"level":"warning"},{"level":"note"},{}]}],"results":[`, ""},
 		{LMEval, `0.81`, `"N/A"`, "0 of 0 passed is not passed"},
 		{LMEval, `1761991200.5`, `-1`, "is no time"},
 		{Garak, `"completion"`, `"attempt"`, "did not get to its end"},

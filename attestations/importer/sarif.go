@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // sarifLog is a SARIF 2.1.0 log (OASIS Standard, §3.13), as far as it is read.
@@ -19,12 +22,28 @@ type sarifRun struct {
 		Driver     sarifComponent   `json:"driver"`
 		Extensions []sarifComponent `json:"extensions"`
 	} `json:"tool"`
-	Results     *[]sarifResult `json:"results"` // §3.14.23: absent where the run failed to produce any
-	Invocations []struct {
-		Successful *bool  `json:"executionSuccessful"`
-		Start      string `json:"startTimeUtc"`
-		End        string `json:"endTimeUtc"`
-	} `json:"invocations"`
+	Results     *[]sarifResult    `json:"results"` // §3.14.23: absent where the run failed to produce any
+	Invocations []sarifInvocation `json:"invocations"`
+	Artifacts   []struct {
+		Roles []string `json:"roles"` // §3.24.6
+	} `json:"artifacts"`
+	Properties jsontext.Value `json:"properties"` // the tool's own
+}
+
+type sarifInvocation struct {
+	Successful    *bool               `json:"executionSuccessful"`
+	Start         string              `json:"startTimeUtc"`
+	End           string              `json:"endTimeUtc"`
+	Execution     []sarifNotification `json:"toolExecutionNotifications"`
+	Configuration []sarifNotification `json:"toolConfigurationNotifications"`
+}
+
+// sarifNotification is about the tool, not about what it looked at (§3.58).
+type sarifNotification struct {
+	Level   string `json:"level"`
+	Message struct {
+		Text string `json:"text"`
+	} `json:"message"`
 }
 
 type sarifComponent struct {
@@ -64,8 +83,13 @@ const (
 )
 
 // readSARIF makes one test of each rule that a run lists or found something by. A result of level error makes its rule
-// fail; a warning, and an error that somebody suppressed, make it warn; a rule without results passed. A run that did
-// not succeed, or has no list of results, says nothing, and is refused.
+// fail; a warning, and an error that somebody suppressed, make it warn; a rule without results passed, and so did one whose
+// results are notes. A result by none of the rules that the run lists, and without a level, is no finding of a rule, such
+// as code that does not compile, and fails. A run that lists no rules, found nothing and says what it looked at is one test,
+// by the tool's name.
+//
+// A run that did not succeed, ran into an error of its own (Appendix I, Detecting incomplete result sets), or has no list
+// of results, says nothing, and is refused.
 func readSARIF(raw []byte) (*Report, error) {
 	var log sarifLog
 	if err := decode(raw, &log); err != nil {
@@ -114,6 +138,9 @@ func (run *sarifRun) read(r *Report, several bool) error {
 		if in.Successful != nil && !*in.Successful {
 			return errors.New("it was not successful, and says nothing")
 		}
+		if err := in.complete(); err != nil {
+			return err
+		}
 		if err := r.span(in.Start, in.End); err != nil {
 			return err
 		}
@@ -131,7 +158,7 @@ func (run *sarifRun) read(r *Report, several bool) error {
 		if err != nil {
 			return fmt.Errorf("result %d: %w", i+1, err)
 		}
-		s, err := result.standing(levels[id])
+		s, err := result.standing(ruleLevel(id, levels))
 		if err != nil {
 			return fmt.Errorf("result %d: %w", i+1, err)
 		}
@@ -144,7 +171,57 @@ func (run *sarifRun) read(r *Report, several bool) error {
 	for _, id := range sortedKeys(rules) {
 		r.test(prefix+id, rules[id])
 	}
+	if len(rules) == 0 && run.looked() {
+		r.test(run.Tool.Driver.Name, passed)
+	}
 	return nil
+}
+
+// complete returns why the results cannot be all: what the tool ran into kept it from looking at everything. What a level is
+// that this does not know is taken for an error.
+func (in sarifInvocation) complete() error {
+	for _, n := range slices.Concat(in.Execution, in.Configuration) {
+		if !slices.Contains([]string{"", "none", "note", "warning"}, n.Level) {
+			return fmt.Errorf("it did not look at everything: %q", clip(n.Message.Text))
+		}
+	}
+	return nil
+}
+
+// looked reports whether a run says that it ended well and looked at something: an empty list of results alone is what a
+// tool writes about an empty folder too. SARIF has the artifacts for it, with their roles; bandit counts the lines.
+func (run *sarifRun) looked() bool {
+	if !slices.ContainsFunc(run.Invocations, func(in sarifInvocation) bool { return in.Successful != nil && *in.Successful }) {
+		return false
+	}
+	for _, a := range run.Artifacts {
+		if slices.Contains(a.Roles, "analysisTarget") {
+			return true
+		}
+	}
+	var bandit struct {
+		Metrics struct {
+			Totals struct {
+				Lines int64 `json:"loc"`
+			} `json:"_totals"`
+		} `json:"metrics"`
+	}
+	return run.Tool.Driver.Name == "Bandit" && json.Unmarshal(run.Properties, &bandit) == nil && bandit.Metrics.Totals.Lines > 0
+}
+
+// ruleLevel is the level of results by a rule that do not state their own: that of the rule, which a result may name with
+// further parts behind slashes (§3.27.5); empty: the rule has none. Where there are rules and id is none of them, it is error.
+func ruleLevel(id string, levels map[string]string) string {
+	for name := id; ; {
+		if level, listed := levels[name]; listed || len(levels) == 0 {
+			return level
+		}
+		at := strings.LastIndexByte(name, '/')
+		if at < 0 {
+			return "error"
+		}
+		name = name[:at]
+	}
 }
 
 // rule is the ID of the rule that the result is by (§3.27.5 to §3.27.7).

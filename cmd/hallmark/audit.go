@@ -347,11 +347,11 @@ func (a *auditFlags) outcome(ctx context.Context, s streams, r *audit.Report) er
 	switch {
 	case r.Totals.Artifacts == 0: // nothing is never a yes
 		fmt.Fprintln(s.err, "hallmark: there was no model, adapter or dataset to decide on")
-		return undecided{policy.Unknown}
+		return undecided{verdict: policy.Unknown}
 	case unknown > 0 && a.FailOn != "no":
-		return undecided{policy.Unknown}
+		return undecided{verdict: policy.Unknown}
 	case no > 0 && a.FailOn != "unknown":
-		return undecided{policy.No}
+		return undecided{verdict: policy.No}
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ func showDecision(s streams, d policy.Decision, o shownAs) error {
 			hint(s.err, text)
 		}
 	}
-	return undecided{d.Verdict()}
+	return undecided{verdict: d.Verdict()}
 }
 
 func writeJSON(w io.Writer, v any) error {
@@ -124,23 +124,37 @@ func writeFindings(w io.Writer, findings []policy.Finding) {
 			fmt.Fprintf(w, "      and %d more\n", len(findings)-i)
 			return
 		}
-		var parts []string
-		for _, p := range []string{f.Where, f.File} {
-			if p != "" {
-				parts = append(parts, printable(p))
-			}
-		}
-		if f.Want != "" {
-			parts = append(parts, "signed "+printable(f.Want))
-		}
-		switch {
-		case f.Got != "" && f.Want != "":
-			parts = append(parts, "found "+printable(f.Got))
-		case f.Want == "" && f.Detail != "":
-			parts = append(parts, printable(f.Detail))
-		}
-		fmt.Fprintf(w, "      %s  %s\n", strings.Join(parts, "  "), f.Code)
+		fmt.Fprintf(w, "      %s  %s\n", findingText(f), f.Code)
 	}
+}
+
+// findingText is where something stood in the way, and what.
+func findingText(f policy.Finding) string {
+	var parts []string
+	add := func(before, text string) {
+		if text != "" {
+			parts = append(parts, before+printable(text))
+		}
+	}
+	add("", f.Where)
+	add("", f.File)
+	switch compared := f.File != "" || f.Detail == "" || f.Code == policy.IDMismatch; {
+	case compared && f.Want != "":
+		add("signed ", f.Want)
+		add("found ", f.Got)
+	case compared:
+		add("", f.Detail)
+	default:
+		text := f.Detail
+		if f.Got != "" && !strings.Contains(text, f.Got) {
+			text += ": " + f.Got
+		}
+		if f.Want != "" && !strings.Contains(text, f.Want) && f.Code != policy.WrongSubject { // the head names that artifact
+			text += "; wanted: " + f.Want
+		}
+		add("", text)
+	}
+	return strings.Join(parts, "  ")
 }
 
 func mark(c policy.Check) string {
@@ -194,6 +208,14 @@ func printable(s string) string {
 		return quoted
 	}
 	return s
+}
+
+// count is how many there are of something, in words.
+func count[N int | int64 | uint64](n N, one, many string) string {
+	if n == 1 {
+		many = one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 // shellWord quotes s so that a shell reads it as one word.

@@ -143,7 +143,7 @@ func showDigest(s streams, m *manifest.Manifest, out output) error {
 	fmt.Fprintf(s.out, "files            %d\n", len(m.Files))
 	_, err = fmt.Fprintf(s.out, "bytes            %d\n", m.Bytes())
 	if n := len(m.Uncovered); n > 0 {
-		fmt.Fprintf(s.err, "hallmark: %d more files are left out, such as %s\n", n, printable(m.Uncovered[0]))
+		fmt.Fprintf(s.err, "hallmark: %s left out, such as %s\n", count(n, "more file is", "more files are"), printable(m.Uncovered[0]))
 	}
 	return err
 }

@@ -186,9 +186,9 @@ type stated struct {
 }
 
 func (d *stated) show(s streams) {
-	fmt.Fprintf(s.out, "stated     %s, %d files, %d bytes: no byte was read here\n", printable(d.Name), d.Files, d.Bytes)
+	fmt.Fprintf(s.out, "stated     %s, %s, %d bytes: no byte was read here\n", printable(d.Name), count(d.Files, "file", "files"), d.Bytes)
 	if n := len(d.Unchecked); n > 0 {
-		fmt.Fprintf(s.out, "unchecked  the digests of %d packs of small files, such as %s: the artifact ID stands on them, and they do not follow from the files'\n", n, d.Unchecked[0])
+		fmt.Fprintf(s.out, "unchecked  the digests of %s of small files, such as %s: the artifact ID stands on them, and they do not follow from the files'\n", count(n, "pack", "packs"), d.Unchecked[0])
 	}
 }
 

@@ -22,7 +22,7 @@ func TestStatedNamesWhatDoesNotFollow(t *testing.T) {
 		t.Errorf("said %q, want %q", got, want)
 	}
 	list.Packs = []manifest.Pack{{Name: "pack-00001.tar"}}
-	if got := show(); !strings.Contains(got, "unchecked  the digests of 1 packs of small files, such as pack-00001.tar") {
+	if got := show(); !strings.Contains(got, "unchecked  the digests of 1 pack of small files, such as pack-00001.tar") {
 		t.Errorf("said %q", got)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -50,7 +51,7 @@ func (a *shownAs) decision(s streams, d policy.Decision) error {
 	if d.Verdict() == policy.Yes {
 		return nil
 	}
-	return undecided{d.Verdict()}
+	return undecided{verdict: d.Verdict()}
 }
 
 // chainTree is the tree of a decision: the artifact, what was checked on it, what it was made from.
@@ -128,7 +129,11 @@ func (g *grower) grow(at *drawnNode, i int) {
 		g.enter(n, g.find(e))
 	}
 	for _, next := range g.steps[l.Artifact.ID] { // other steps for the same artifact, which one of the ways leads to
-		if other := g.links[next]; l.Artifact.ID != "" && !g.drawn[next] && !g.reached[spot{other.Step, other.Artifact.ID}] {
+		other := g.links[next]
+		if l.Verdict == policy.Yes && other.Verdict != policy.Yes { // another way holds
+			continue
+		}
+		if l.Artifact.ID != "" && !g.drawn[next] && !g.reached[spot{other.Step, other.Artifact.ID}] {
 			n := &drawnNode{mark: fmt.Sprintf("%-7s  ", other.Verdict), label: "step " + other.Step, dashed: other.Verdict != policy.Yes}
 			at.below = append(at.below, n)
 			g.enter(n, next)
@@ -157,8 +162,8 @@ func edgeNode(e policy.Edge) *drawnNode {
 		}
 	}
 	label := strings.Join(parts, "  ")
-	if e.Signer != "" {
-		label += "  by " + e.Signer
+	if by := cmp.Or(e.Principal, e.Signer); by != "" {
+		label += "  by " + by
 		if e.Time != nil {
 			label += ", " + e.Time.UTC().Format("2006-01-02 15:04 UTC")
 		}

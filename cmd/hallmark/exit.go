@@ -51,7 +51,10 @@ func (e severalErrors) Error() string   { return errors.Join(e.errs...).Error() 
 func (e severalErrors) Unwrap() []error { return e.errs }
 
 // undecided is a decision that is not a yes, after it was printed.
-type undecided struct{ verdict policy.Verdict }
+type undecided struct {
+	verdict policy.Verdict
+	after   error // what went wrong since; it changes nothing of the decision
+}
 
 func (u undecided) Error() string { return "verdict: " + u.verdict.String() }
 

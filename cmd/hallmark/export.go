@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -44,7 +46,8 @@ func newExport(s streams) *cobra.Command {
 		Short: "Pack everything that somebody else needs to verify an artifact's chain without a network",
 		Long: `Verify by a policy, as hallmark verify --policy does, and write to DIR what that took: what is said of the artifact and of
 everything that it was made from, their manifests, the policy with the keys that it names, the trusted root, the list of what
-is revoked, and a README.txt with the one command that comes to the same decision. The artifact itself is not in it.
+is revoked, and a README.txt with the one command that comes to the same decision. The artifact itself is not in it. Where
+the policy minds the order of releases, --state or --release-floor says what was seen, and the command says it to others.
 
 A no is exported too, so that others see why. Where it could not be found out, nothing is written.`,
 		Example: `  hallmark export ./chat --policy prod.yaml --evidence ./base --out chat-evidence
@@ -65,6 +68,7 @@ A no is exported too, so that others see why. Where it could not be found out, n
 		},
 	}
 	over.bindChain(c.Flags())
+	over.bindMemory(c.Flags(), "where verify remembers what was seen, which is read and not written")
 	c.Flags().StringVar(&whom.TrustedRoot, "trusted-root", "", "Sigstore trusted_root.json `FILE`, instead of the imported one (hallmark trust)")
 	bindTrustDir(c.Flags(), &whom.TrustDir)
 	net.bind(c.Flags())
@@ -106,12 +110,31 @@ func (r *chainRun) export(ctx context.Context, s streams, dir string, net *netwo
 		}
 		command = append(command, "--trusted-root", shellWord(filepath.Join(dir, exportedRoot)))
 	}
+	seen := r.seen()
+	for _, channel := range slices.Sorted(maps.Keys(seen)) {
+		command = append(command, "--release-floor", shellWord(fmt.Sprintf("%s=%d", channel, seen[channel])))
+	}
 	result := exportedResult{"hallmark.exported/v1", d.Artifact.Ref, d.Artifact.ID, d.Verdict(), dir, kept.Len(), strings.Join(command, " ")}
 	x.Files[exportedReadme] = []byte(result.readme(d))
 	if err := registry.WriteExport(x, dir); err != nil {
 		return err
 	}
+	if d.Verdict() != policy.Yes {
+		warn(s.err, "what was exported is "+came(d.Verdict(), d.Reasons()))
+	}
 	return result.show(s, out)
+}
+
+// seen is the lowest release that each channel takes here, where anything is known of it. Others have to be told: they
+// remember nothing.
+func (r *chainRun) seen() map[string]uint64 {
+	all := maps.Clone(r.options.Floors)
+	if r.options.State != nil {
+		for channel, least := range r.options.State.Channels {
+			all[channel] = max(all[channel], least)
+		}
+	}
+	return all
 }
 
 // unfinished reports whether something that could have been found out was not, so that others would decide on less.
@@ -160,7 +183,8 @@ the folder that holds this one:
   %s
 
 Nothing here has to be believed: what is said of each artifact is signed, and opened against the policy and the trusted root
-again. Whoever gave you this folder chose both. To verify by your own, name your own.
+again. Whoever gave you this folder chose both, and what release the command takes for the oldest. To verify by your own,
+name your own.
 `, printable(e.Artifact), e.ID, printable(d.Policy), e.Verdict, d.At.UTC().Format("2006-01-02 15:04 UTC"), e.Command)
 }
 
@@ -174,7 +198,7 @@ func (e exportedResult) show(s streams, out output) error {
 	}
 	fmt.Fprintf(s.out, "exported  %s  %s\n", printable(e.Artifact), e.ID)
 	fmt.Fprintf(s.out, "decided   %s\n", e.Verdict)
-	fmt.Fprintf(s.out, "evidence  of %d artifacts, in %s\n", e.Artifacts, printable(e.Dir))
+	fmt.Fprintf(s.out, "evidence  of %s, in %s\n", count(e.Artifacts, "artifact", "artifacts"), printable(e.Dir))
 	_, err := fmt.Fprintf(s.out, "verify    %s\n", e.Command)
 	return err
 }

@@ -231,8 +231,8 @@ func showIndexed(w io.Writer, o indexed, asJSON bool) error {
 		return writeJSON(w, o)
 	}
 	for _, r := range o.Scopes {
-		fmt.Fprintf(w, "%s  %d repositories, %d artifacts (%d unchanged), %d bundles opened, %d refused, %d new events\n",
-			printable(r.Scope), r.Repos, r.Artifacts, r.Unchanged, r.Opened, r.Refused, r.New)
+		fmt.Fprintf(w, "%s  %s, %s (%d unchanged), %s opened, %d refused, %s\n", printable(r.Scope), count(r.Repos, "repository", "repositories"),
+			count(r.Artifacts, "artifact", "artifacts"), r.Unchanged, count(r.Opened, "bundle", "bundles"), r.Refused, count(r.New, "new event", "new events"))
 		for i, problem := range r.Problems {
 			if i == maxListed {
 				fmt.Fprintf(w, "  and %d more that could not be read\n", len(r.Problems)-i)
@@ -242,12 +242,12 @@ func showIndexed(w io.Writer, o indexed, asJSON bool) error {
 		}
 	}
 	if o.Carried > 0 {
-		fmt.Fprintf(w, "%d verdicts carried over\n", o.Carried)
+		fmt.Fprintf(w, "%s carried over\n", count(o.Carried, "verdict", "verdicts"))
 	}
 	if o.Damaged != "" {
 		fmt.Fprintf(w, "the damaged index is kept as %s\n", printable(o.Damaged))
 	}
-	_, err := fmt.Fprintf(w, "%s  %d events, head %s\n", printable(o.Store), o.Events, o.Head)
+	_, err := fmt.Fprintf(w, "%s  %s, head %s\n", printable(o.Store), count(o.Events, "event", "events"), o.Head)
 	return err
 }
 

@@ -148,7 +148,7 @@ func showInspected(w io.Writer, arg string, all []inspected) error {
 			fmt.Fprintf(w, "  time        %s %s\n", b.TimeSource, b.Time.UTC().Format("2006-01-02 15:04:05 UTC"))
 		}
 		if b.LogEntries > 0 {
-			fmt.Fprintf(w, "  log         %d transparency-log entries\n", b.LogEntries)
+			fmt.Fprintf(w, "  log         %s\n", count(b.LogEntries, "transparency-log entry", "transparency-log entries"))
 		}
 		fmt.Fprintf(w, "  claims      %s\n", printable(b.PredicateType))
 		for _, sub := range b.Subject {

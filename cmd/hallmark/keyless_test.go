@@ -190,6 +190,36 @@ func TestSignIsKeylessWithoutFlagsAfterAnImport(t *testing.T) {
 	}
 }
 
+// TestWhoHasNoConfigurationHasImportedNothing: a service without a home directory is told what to name, like everybody
+// who imported no trusted root. Where one is to be kept, that there is no place stays the error.
+func TestWhoHasNoConfigurationHasImportedNothing(t *testing.T) {
+	i := newInstance(t)
+	file := files(t, 1)[0]
+	for _, name := range []string{"HOME", "XDG_CONFIG_HOME", "AppData", "HALLMARK_TRUST_DIR"} {
+		t.Setenv(name, "")
+	}
+	for args, want := range map[string]struct {
+		code int
+		says string
+	}{
+		"sign": {exitUsage, "hallmark: nothing to sign with\nhallmark: hint: --private-key FILE"},
+		"sign --identity-token x --signing-config " + i.config:           {exitUsage, "no trusted root was imported"},
+		"verify --identity a --identity-provider https://issuer.example": {exitUsage, "no trusted root was imported"},
+		"trust import " + i.root:                                         {exitUnknown, "hint: --trust-dir DIRECTORY"},
+	} {
+		given := strings.Fields(args)
+		if given[0] != "trust" {
+			given = append(given, file)
+		}
+		if code, _, stderr := hallmark(t, given...); code != want.code || !strings.Contains(stderr, want.says) {
+			t.Errorf("%s: exit code %d, said %q", args, code, stderr)
+		}
+	}
+	t.Chdir(t.TempDir())
+	mustRun(t, "keygen", "trainer")
+	mustRun(t, "sign", file, "--private-key", "trainer.key")
+}
+
 func TestSignAsksForNoTokenBeforeHashing(t *testing.T) {
 	i := newInstance(t)
 	empty := t.TempDir() // nothing to hash, so nothing to sign

@@ -102,13 +102,13 @@ func (f *reachFlags) run(ctx context.Context, s streams, arg string) error {
 		return err
 	}
 	if r.Refused > 0 {
-		warn(s.err, fmt.Sprintf("%d bundles do not open, or are by others than those who are trusted: what they say is not followed", r.Refused))
+		warn(s.err, count(r.Refused, "bundle does not open, or is", "bundles do not open, or are")+" by others than those who are trusted: what is said there is not followed")
 	}
 	switch problems := r.problems(); {
 	case len(r.Looked) == 0:
 		return hintError{errors.New("no registry was looked at"), "hallmark index update HOST… --store STORE"}
 	case problems > 0:
-		return fmt.Errorf("%w: %d problems", errPartial, problems)
+		return fmt.Errorf("%w: %s", errPartial, count(problems, "problem", "problems"))
 	}
 	return nil
 }

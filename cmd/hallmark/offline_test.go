@@ -161,6 +161,8 @@ func TestOfflineNeverDials(t *testing.T) {
 		{exitUnknown, "lineage ID --in LISTENER/chat --public-key trainer.pub --offline"},
 		{exitDone, "impact ID --in oci:layout --public-key trainer.pub --offline"},
 		{exitUnknown, "impact ID --in LISTENER/chat --public-key trainer.pub --offline"},
+		{exitDone, "audit oci:layout --public-key trainer.pub --offline"},
+		{exitUnknown, "audit LISTENER/chat --public-key trainer.pub --offline"},
 		{exitUsage, "trust update --offline"},
 		{exitUnknown, "trust show"},
 		{exitUsage, "verify ./chat --identity a --identity-provider https://b.test --offline"},

@@ -75,7 +75,7 @@ POLICY is a file, or HOST/NAME:TAG, HOST/NAME@sha256:… or oci:DIR[:TAG] of an 
 				return err
 			}
 			if strict && len(warnings) > 0 {
-				return refusal{fmt.Errorf("%s: %d warnings, and --strict", printable(args[0]), len(warnings))}
+				return refusal{fmt.Errorf("%s: %s, and --strict", printable(args[0]), count(len(warnings), "warning", "warnings"))}
 			}
 			return nil
 		},

@@ -101,8 +101,7 @@ type firstPolicy struct {
 	ingestors  []string            // who let it in
 	channel    string              // where it was released
 	releasers  []string            // by whom
-	evidence   []string            // what else is said: keys of by, in order
-	by         map[string][]string // who says it
+	by         map[string][]string // who else says what: by type of statement and activity
 	left       []string            // what is not in the policy, and why
 }
 

@@ -45,7 +45,8 @@ referrers. The tag moves last. Exclusions that model.sig records are kept. State
 			if !attachRefusals {
 				var refusals []chain.Item
 				if evidence, refusals = registry.SplitRefusals(evidence); len(refusals) > 0 {
-					fmt.Fprintf(s.err, "hallmark: not attached: %d statements that say no, for other tools take any statement by a trusted key for a yes (--attach-refusals)\n", len(refusals))
+					fmt.Fprintf(s.err, "hallmark: not attached: %s, for other tools take any statement by a trusted key for a yes (--attach-refusals)\n",
+						count(len(refusals), "statement that says no", "statements that say no"))
 				}
 			}
 			hashed, sent := newProgress(s, "hashed", out), newProgress(s, "pushed", out)
@@ -94,7 +95,7 @@ func showPushed(s streams, p registry.Published, out output) error {
 	if p.Tag != "" {
 		fmt.Fprintf(s.out, "tag       %s\n", p.Tag)
 	}
-	_, err := fmt.Fprintf(s.out, "evidence  %d bundles attached\n", p.Evidence)
+	_, err := fmt.Fprintf(s.out, "evidence  %s attached\n", count(p.Evidence, "bundle", "bundles"))
 	if p.Evidence == 0 {
 		hint(s.err, "nobody who verifies it will say yes: sign it with hallmark sign, then push again")
 	}

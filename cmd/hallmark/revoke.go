@@ -52,7 +52,8 @@ A policy names the list and whose counts (revocations: {from, signers, maxAge}).
 signer, a builder or a source, what was signed or made from --since on is not. With --scope descendants neither is what was
 made from it.
 
---list is a file, or a tag in a registry or layout: HOST/NAME:TAG or oci:DIR:TAG.`,
+--list is a file, or a tag in a registry or layout: HOST/NAME:TAG or oci:DIR:TAG. What is revoked and why has to be typed: it
+is not taken from the environment.`,
 		Example: `  hallmark revoke --init --list revoked.jsonl --private-key data.key
   hallmark revoke sha256:… --scope descendants --reason 'poisoned training data' --list revoked.jsonl --private-key data.key
   hallmark revoke --public-key old.pub --since 2026-11-01 --reason 'key was copied' --list registry.example/acme/revoked:latest --private-key data.key
@@ -82,6 +83,7 @@ made from it.
 	v.StringVar(&f.Reason, "reason", "", "`TEXT` for people")
 	v.StringVar(&f.Since, "since", "", "`TIME` from which it is not to be trusted, RFC 3339 or a date; default: now")
 	v.StringVar(&f.Expires, "expires", "168h", "`TIME` until which the list holds: RFC 3339, a date, or a duration such as 168h")
+	typed(v, "class", "identity", "identity-provider", "public-key", "ca", "subject", "builder", "source", "init", "renew", "scope", "reason", "since")
 	f.with.bind(v)
 	f.net.bindRegistry(v)
 	f.out.bind(v, "print the list's number alone")
@@ -269,7 +271,7 @@ func (f *revokeFlags) show(s streams, list attestations.Revocations, a *attestat
 		_, err := fmt.Fprintln(s.out, r.Sequence)
 		return err
 	}
-	_, err := fmt.Fprintf(s.out, "list     %s, number %d, %d entries\nby       %s\nuntil    %s\nbundle   %s\n",
-		printable(r.List), r.Sequence, r.Entries, r.Signer, r.Expires.UTC().Format("2006-01-02 15:04 UTC"), r.Bundle)
+	_, err := fmt.Fprintf(s.out, "list     %s, number %d, %s\nby       %s\nuntil    %s\nbundle   %s\n",
+		printable(r.List), r.Sequence, count(r.Entries, "entry", "entries"), r.Signer, r.Expires.UTC().Format("2006-01-02 15:04 UTC"), r.Bundle)
 	return err
 }

@@ -57,7 +57,10 @@ func run(ctx context.Context, args []string, s streams) int {
 func report(ctx context.Context, w io.Writer, err error) {
 	var verdict undecided
 	var several severalErrors
-	if err == nil || errors.As(err, &verdict) || errors.As(err, &several) && ctx.Err() == nil {
+	if errors.As(err, &verdict) {
+		err = verdict.after
+	}
+	if err == nil || errors.As(err, &several) && ctx.Err() == nil {
 		return
 	}
 	if cause := context.Cause(ctx); cause != nil {
@@ -116,7 +119,7 @@ func newRoot(s streams) *cobra.Command {
 by whom, and may it run here?
 
 Every flag accepts _ for -, and has a twin in the environment: --public-key is HALLMARK_PUBLIC_KEY
-(a flag that repeats takes one value a line).
+(a flag that repeats takes one value a line). What hallmark revoke revokes has to be typed.
 
 Exit codes: 0 yes, or done; 1 no; 3 don't know; 4 wrong usage; 130 interrupted; 143 terminated. Whatever is not 0 blocks.
 hallmark run has those of the command that it runs, and 125.`,
@@ -160,11 +163,21 @@ func withUsage(c *cobra.Command, err error) error {
 	return usageError{hintError{err, c.CommandPath() + " --help"}}
 }
 
+// typed has the flags of those names taken from the command line alone: where they say what is done, and not how, a variable
+// that was set for another command would do it.
+func typed(flags *pflag.FlagSet, names ...string) {
+	for _, name := range names {
+		flags.Lookup(name).Annotations = map[string][]string{typedOnly: {"true"}}
+	}
+}
+
+const typedOnly = "hallmark-typed-only"
+
 // fromEnvironment sets every flag that was not typed from its twin in the environment. Insecure flags have none.
 func fromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) error {
 	var failed error
 	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Changed || f.Name == "help" || strings.HasPrefix(f.Name, "insecure-") || failed != nil {
+		if f.Changed || f.Name == "help" || strings.HasPrefix(f.Name, "insecure-") || f.Annotations[typedOnly] != nil || failed != nil {
 			return
 		}
 		name := "HALLMARK_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))

@@ -157,7 +157,7 @@ func (j *runJob) run(ctx context.Context) error {
 	r, err := process.Run(ctx, process.Command{
 		Args: j.args, Env: j.environ, In: fileOf(j.s.in), Out: fileOf(j.s.out), Err: fileOf(j.s.err),
 		Waiting: func(left int) {
-			fmt.Fprintf(j.s.err, "hallmark: the command has ended, and what it started has not: waiting for %d processes\n", left)
+			fmt.Fprintf(j.s.err, "hallmark: the command has ended, and what it started has not: waiting for %s\n", count(left, "process", "processes"))
 		},
 	})
 	back()

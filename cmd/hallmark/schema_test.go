@@ -92,7 +92,11 @@ const (
 // is an object to the published schema.
 func TestOutputFitsItsSchema(t *testing.T) {
 	all, seen := schemas(t), map[string]bool{}
+	made := os.DirFS(filepath.Join(mustWorkDir(t), "testdata", "layout"))
 	signedModel(t)
+	if err := os.CopyFS("made", made); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile("chat/notes.txt", []byte("n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -135,6 +139,8 @@ func TestOutputFitsItsSchema(t *testing.T) {
 		{exitDone, "inspect oci:layout:v2 --public-key trainer.pub"},
 		{exitDone, "release chat --private-key trainer.key --name chat --version 1 --channel stable --sequence 1"},
 		{exitDone, "show chat --public-key trainer.pub"},
+		{exitDone, "verify made/chat --layout made/root.layout --layout-key made/owner.pub"},
+		{exitNo, "verify made/chat --layout made/root.layout --layout-key trainer.pub"},
 		{exitDone, "index update oci:layout --store index.db --public-key trainer.pub"},
 		{exitDone, "index rebuild oci:layout --store index.db --public-key trainer.pub"},
 		{exitDone, "index check --store index.db"},

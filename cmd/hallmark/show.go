@@ -111,6 +111,14 @@ type shownInput struct {
 	Class  string `json:"class"`
 	Digest string `json:"digest"`
 	URI    string `json:"uri,omitempty"`
+	Dirty  bool   `json:"dirty,omitempty"` // a working tree that differed from the commit
+}
+
+func (in shownInput) label() string {
+	if in.Dirty {
+		return in.Name + "  " + in.Digest + "  (dirty: the tree differed from it)"
+	}
+	return in.Name + "  " + in.Digest
 }
 
 func showAll(ctx context.Context, s streams, f claimFlags, args []string, roots trust.Roots) ([]*shownArtifact, error) {
@@ -140,14 +148,18 @@ func showOne(ctx context.Context, s streams, f claimFlags, arg string, roots tru
 		return nil, err
 	}
 	out := &shownArtifact{ID: c.on.ID, Name: c.on.Name, Evidence: []shownFact{}}
-	for _, d := range chain.Describe(c.on.ID, c.evidence, roots) {
+	described := chain.Describe(c.on.ID, c.evidence, roots)
+	if c.stored != nil { // files have an order, the one in which things were stated
+		chain.Order(described)
+	}
+	for _, d := range described {
 		fact := shownFact{Where: d.Where, Bundle: d.Bundle, PredicateType: d.PredicateType, Verified: d.Verified, Why: d.Why, Reason: string(d.Reason),
 			Signer: d.Signer, Summary: d.Summary, SaysNo: d.SaysNo}
 		if !d.Time.IsZero() {
 			fact.Time = &d.Time
 		}
 		for _, in := range d.Inputs {
-			fact.Inputs = append(fact.Inputs, shownInput{in.Name, string(in.Role), string(in.Digest.Class), in.Digest.String(), in.URI})
+			fact.Inputs = append(fact.Inputs, shownInput{in.Name, string(in.Role), string(in.Digest.Class), in.Digest.String(), in.URI, in.Dirty})
 		}
 		out.Evidence = append(out.Evidence, fact)
 	}
@@ -212,7 +224,7 @@ func (d *drawing) grow(at *drawnNode, a *shownArtifact, known map[string]*shownA
 				n.below = append(n.below, &drawnNode{label: fmt.Sprintf("and more: only %d are drawn", maxDrawn)})
 				return
 			}
-			below := &drawnNode{label: in.Name + "  " + in.Digest, mark: in.Role + "  "}
+			below := &drawnNode{label: in.label(), mark: in.Role + "  "}
 			n.below = append(n.below, below)
 			if next := known[in.Digest]; next != nil && in.Class == string(attestations.ClassArtifact) {
 				d.grow(below, next, known, left)

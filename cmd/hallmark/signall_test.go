@@ -170,7 +170,7 @@ func TestExitCodeOfSeveralIsTheWorst(t *testing.T) {
 		{[]error{no}, exitNo},
 		{[]error{no, errors.New("unreachable"), no}, exitUnknown},
 		{[]error{errors.New("unreachable"), usagef("wrong"), no}, exitUsage},
-		{[]error{undecided{policy.No}}, exitNo},
+		{[]error{undecided{verdict: policy.No}}, exitNo},
 	} {
 		if got := exitCode(t.Context(), severalErrors{c.errs}); got != c.want {
 			t.Errorf("%v: exit code %d, want %d", c.errs, got, c.want)

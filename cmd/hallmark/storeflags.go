@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/spf13/pflag"
 
@@ -41,11 +42,13 @@ func loadSigstore(path, dir string) (*trust.Sigstore, error) {
 
 // loadImported is the imported trusted root, with its signing config.
 func loadImported(dir string) (*store.Root, error) {
+	var r *store.Root
 	at, err := trustStore(dir)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		r, err = at.Current()
+	} else { // whoever has no configuration has imported nothing into it
+		err = fmt.Errorf("%w: %w", store.ErrNone, err)
 	}
-	r, err := at.Current()
 	switch {
 	case errors.Is(err, store.ErrNone):
 		return nil, usageError{hintError{err, "say which Sigstore instance counts: hallmark trust update, hallmark trust import FILE, or --trusted-root FILE"}}

@@ -241,7 +241,7 @@ func showTrust(s streams, t trustResult, out output) error {
 		}
 	}
 	if t.Stale {
-		return undecided{policy.Unknown}
+		return undecided{verdict: policy.Unknown}
 	}
 	return nil
 }

@@ -45,14 +45,21 @@ func (n *networkFlags) options() registry.Options {
 	}
 }
 
+// verifyFlags is everything that verify takes.
+type verifyFlags struct {
+	whom       trustFlags
+	thresholds thresholdFlags
+	net        networkFlags
+	out        shownAs
+	list       listFlags
+	remembered cacheFlags
+	over       policyFlags
+	to         recordFlags
+	by         layoutFlags
+}
+
 func newVerify(s streams) *cobra.Command {
-	var whom trustFlags
-	var thresholds thresholdFlags
-	var net networkFlags
-	var out shownAs
-	var list listFlags
-	var remembered cacheFlags
-	var over policyFlags
+	var f verifyFlags
 	c := &cobra.Command{
 		Use:   "verify ARTIFACT|REF",
 		Short: "Decide whether an artifact is what somebody trusted signed",
@@ -68,6 +75,9 @@ where --evidence says, and where trusted statements say that they lie, on hosts 
 dialled. Several artifacts are a set that is used together, as an adapter and its base. --state remembers what was seen, so
 that an older policy, release or list of what is revoked is noticed.
 
+With --layout FILE an artifact on disk is held to an in-toto layout and its links: every key of --layout-key must have signed the
+layout. No command that a layout names is run; one whose inspections run commands is not verified.
+
 REF is HOST/NAME:TAG, HOST/NAME@sha256:… or oci:DIR[:TAG].`,
 		Example: `  hallmark verify ./chat --public-key trainer.pub
   hallmark verify registry.example/llm/chat:prod --public-key trainer.pub --quiet
@@ -76,70 +86,98 @@ REF is HOST/NAME:TAG, HOST/NAME@sha256:… or oci:DIR[:TAG].`,
   hallmark verify registry.example/llm/chat:prod --policy prod.yaml --state /var/lib/hallmark --quiet
   hallmark verify ./adapter ./base --policy prod.yaml --evidence ./corpus --format mermaid`,
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			if err := out.check(c.Flags()); err != nil {
-				return err
-			}
-			if over.File != "" {
-				return over.verify(c, s, args, &whom, &net, &list, out)
-			}
-			if err := over.alone(); err != nil {
-				return err
-			}
-			if len(args) > 1 {
-				return usagef("several artifacts are verified as a set, which needs --policy")
-			}
-			var p policy.Policy
-			if err := thresholds.apply(&p); err != nil {
-				return err
-			}
-			roots, p, err := whom.load(p)
-			if err != nil {
-				return err
-			}
-			at, err := findPlace(args[0])
-			if err != nil {
-				return err
-			}
-			if at.onDisk() {
-				bar := newProgress(s, "hashed", out.output)
-				defer bar.stop()
-				known := remembered.open(s)
-				defer remembered.save(s)
-				files := &chain.Files{Path: at.path, Options: chain.FilesOptions{
-					IgnorePaths: list.IgnorePaths, Signature: list.Signature, Progress: bar.update, InsecureCache: known,
-				}}
-				source := registry.Beside{Path: at.path, Options: registry.EvidenceOptions{Signature: list.Signature}}
-				d, err := chain.Verify(c.Context(), files, []chain.Source{source}, chain.Options{Roots: roots, Policy: p})
-				bar.stop()
-				if err != nil {
-					return err
-				}
-				return out.decision(s, d)
-			}
-			if err := list.refuseForReference(whom.IgnoreUnsignedFiles); err != nil {
-				return err
-			}
-			if remembered.Cache {
-				return usagef("--insecure-cache is for files on disk: in a registry none is read")
-			}
-			d, _, err := verifyReference(c.Context(), at.ref, roots, p, net.options())
-			if err != nil {
-				return err
-			}
-			return out.decision(s, d)
-		},
+		RunE: func(c *cobra.Command, args []string) error { return f.run(c, s, args) },
 	}
-	whom.bind(c.Flags())
-	thresholds.bind(c.Flags())
-	net.bind(c.Flags())
-	c.Flags().BoolVar(&whom.IgnoreUnsignedFiles, "ignore-unsigned-files", false, "files beside the signed ones do not matter; the decision says so")
-	c.Flags().StringArrayVar(&list.IgnorePaths, "ignore-paths", nil, "`PATH` that need not be signed, relative to the artifact or absolute inside it (repeats)")
-	c.Flags().BoolVar(&remembered.Cache, "insecure-cache", false, "do not read files whose digests are remembered (see sign --cache); the decision says so: for development, not for what may run")
-	list.bindSignature(c.Flags(), "signature `FILE`, instead of model.sig or FILE.sig")
-	over.bind(c.Flags())
-	out.bind(c.Flags(), "print the pinned reference alone, and only on a yes")
+	f.bind(c.Flags())
 	return c
+}
+
+func (f *verifyFlags) bind(flags *pflag.FlagSet) {
+	f.whom.bind(flags)
+	f.thresholds.bind(flags)
+	f.net.bind(flags)
+	flags.BoolVar(&f.whom.IgnoreUnsignedFiles, "ignore-unsigned-files", false, "files beside the signed ones do not matter; the decision says so")
+	flags.StringArrayVar(&f.list.IgnorePaths, "ignore-paths", nil, "`PATH` that need not be signed, relative to the artifact or absolute inside it (repeats)")
+	flags.BoolVar(&f.remembered.Cache, "insecure-cache", false, "do not read files whose digests are remembered (see sign --cache); the decision says so: for development, not for what may run")
+	f.list.bindSignature(flags, "signature `FILE`, instead of model.sig or FILE.sig")
+	f.over.bind(flags)
+	f.to.bind(flags)
+	f.by.bind(flags)
+	f.out.bind(flags, "print the pinned reference alone, and only on a yes")
+}
+
+// run decides by a layout, a policy over the chain, or the signers that flags name.
+func (f *verifyFlags) run(c *cobra.Command, s streams, args []string) error {
+	if err := f.out.check(c.Flags()); err != nil {
+		return err
+	}
+	switch {
+	case f.remembered.Cache && (f.by.File != "" || f.over.File != ""):
+		return usagef("--insecure-cache is for development: a policy or layout has every file read")
+	case f.by.File != "" && f.to.Index != "":
+		return usagef("--index is for decisions by a signer or a policy")
+	case f.by.File != "":
+		return f.by.verify(c, s, args, &f.over, &f.list, f.out)
+	case len(f.by.Keys) > 0 || f.by.Links != "":
+		return usagef("--layout-key and --links need --layout")
+	case f.over.File != "":
+		return f.over.verify(c, s, args, &f.whom, &f.net, &f.list, f.to, f.out)
+	}
+	if err := f.over.alone(); err != nil {
+		return err
+	}
+	if len(args) > 1 {
+		return usagef("several artifacts are verified as a set, which needs --policy")
+	}
+	return f.bySigner(c.Context(), s, args[0])
+}
+
+// bySigner decides on one artifact by who signed it.
+func (f *verifyFlags) bySigner(ctx context.Context, s streams, arg string) error {
+	var p policy.Policy
+	if err := f.thresholds.apply(&p); err != nil {
+		return err
+	}
+	roots, p, err := f.whom.load(p)
+	if err != nil {
+		return err
+	}
+	at, err := findPlace(arg)
+	if err != nil {
+		return err
+	}
+	if at.onDisk() {
+		bar := newProgress(s, "hashed", f.out.output)
+		defer bar.stop()
+		known := f.remembered.open(s)
+		defer f.remembered.save(s)
+		files := &chain.Files{Path: at.path, Options: chain.FilesOptions{
+			IgnorePaths: f.list.IgnorePaths, Signature: f.list.Signature, Progress: bar.update, InsecureCache: known,
+		}}
+		source := registry.Beside{Path: at.path, Options: registry.EvidenceOptions{Signature: f.list.Signature}}
+		d, err := chain.Verify(ctx, files, []chain.Source{source}, chain.Options{Roots: roots, Policy: p})
+		bar.stop()
+		if err != nil {
+			return err
+		}
+		return f.answer(ctx, s, d)
+	}
+	if err := f.list.refuseForReference(f.whom.IgnoreUnsignedFiles); err != nil {
+		return err
+	}
+	if f.remembered.Cache {
+		return usagef("--insecure-cache is for files on disk: in a registry none is read")
+	}
+	d, _, err := verifyReference(ctx, at.ref, roots, p, f.net.options())
+	if err != nil {
+		return err
+	}
+	return f.answer(ctx, s, d)
+}
+
+// answer prints d and has it recorded.
+func (f *verifyFlags) answer(ctx context.Context, s streams, d policy.Decision) error {
+	return f.to.afterwards(ctx, f.out.decision(s, d), []policy.Decision{d}, "")
 }
 
 // refuseForReference refuses flags that say which files are content: in a registry every layer is.

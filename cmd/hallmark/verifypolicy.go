@@ -35,13 +35,18 @@ type policyFlags struct {
 
 func (p *policyFlags) bind(f *pflag.FlagSet) {
 	p.bindChain(f)
-	f.StringVar(&p.State, "state", "", "`DIR` where is remembered what was seen, so that nobody shows an older world: versions of the policy, lists of what is revoked, releases")
-	f.StringArrayVar(&p.Floors, "release-floor", nil, "`CHANNEL=NUMBER`, the lowest release that is taken where nothing is remembered (repeats)")
+	p.bindMemory(f, "where is remembered what was seen")
 	f.BoolVar(&p.Warn, "warn", false, "exit with 0 whatever is decided; a decision that is no yes is printed as warn")
 	f.StringVar(&p.VSA, "vsa", "", "`FILE` to write a signed verification summary to (SLSA), of a yes or a no; takes the flags to sign with")
 	f.StringVar(&p.Verifier, "verifier-id", "", "with --vsa: `URI` of who verifies")
 	f.StringVar(&p.Resource, "resource-uri", "", "with --vsa: `URI` by which the artifact is asked for; default: its pinned reference, or its name")
 	p.with.bindSigner(f)
+}
+
+// bindMemory binds what was seen before.
+func (p *policyFlags) bindMemory(f *pflag.FlagSet, state string) {
+	f.StringVar(&p.State, "state", "", "`DIR` "+state+", so that nobody shows an older world: versions of the policy, lists of what is revoked, releases")
+	f.StringArrayVar(&p.Floors, "release-floor", nil, "`CHANNEL=NUMBER`, the lowest release that is taken where nothing is remembered (repeats)")
 }
 
 // bindChain binds what says by which policy, and where the inputs are.
@@ -138,6 +143,14 @@ func (p *policyFlags) prepare(ctx context.Context, args []string, whom *trustFla
 func (p *policyFlags) prepareBy(ctx context.Context, file *policyFile, args []string, whom *trustFlags, net *networkFlags, list *listFlags, bar *progress) (*chainRun, error) {
 	r := &chainRun{policy: file}
 	var err error
+	if r.options.Floors, err = p.floors(); err != nil {
+		return nil, err
+	}
+	if p.State != "" {
+		if r.options.State, err = (registry.States{Dir: p.State}).Load(file.doc.Name); err != nil {
+			r.options.Problems = append(r.options.Problems, policy.Finding{Code: policy.Unreadable, Where: p.State, Detail: err.Error()})
+		}
+	}
 	if r.options.Sigstore, err = file.sigstore(whom); err != nil {
 		return nil, err
 	}
@@ -200,12 +213,8 @@ func (r *chainRun) find(ctx context.Context, args []string, net *networkFlags, l
 }
 
 // verify decides by the policy, and remembers what was seen before anybody hears of it.
-func (p *policyFlags) verify(c *cobra.Command, s streams, args []string, whom *trustFlags, net *networkFlags, list *listFlags, show shownAs) error {
+func (p *policyFlags) verify(c *cobra.Command, s streams, args []string, whom *trustFlags, net *networkFlags, list *listFlags, to recordFlags, show shownAs) error {
 	if err := p.check(c, len(args) > 1); err != nil {
-		return err
-	}
-	floors, err := p.floors()
-	if err != nil {
 		return err
 	}
 	if list.Signature != "" && len(args) > 1 {
@@ -219,20 +228,13 @@ func (p *policyFlags) verify(c *cobra.Command, s streams, args []string, whom *t
 		return err
 	}
 	defer r.close()
-	r.options.Floors = floors
-	states := registry.States{Dir: p.State}
-	if p.State != "" {
-		if r.options.State, err = states.Load(r.policy.doc.Name); err != nil {
-			r.options.Problems = append(r.options.Problems, policy.Finding{Code: policy.Unreadable, Where: p.State, Detail: err.Error()})
-		}
-	}
 	decisions, seen, err := chain.VerifyPolicy(ctx, r.targets, r.library, r.policy.doc, r.options)
 	bar.stop()
 	if err != nil {
 		return err
 	}
 	if r.options.State != nil {
-		if err := states.Remember(ctx, r.policy.doc.Name, seen); err != nil {
+		if err := (registry.States{Dir: p.State}).Remember(ctx, r.policy.doc.Name, seen); err != nil {
 			return err
 		}
 	}
@@ -240,31 +242,55 @@ func (p *policyFlags) verify(c *cobra.Command, s streams, args []string, whom *t
 		if net.InsecureHTTP {
 			decisions[i].Notes = append(decisions[i].Notes, "plain HTTP was allowed: --insecure-http")
 		}
+		decisions[i].Notes = append(decisions[i].Notes, r.unasked(decisions[i])...)
 	}
 	if p.VSA != "" {
 		if err := p.summarize(ctx, s, r.policy, decisions, whom, net, show); err != nil {
 			return err
 		}
 	}
-	return p.showAll(s, decisions, show)
+	return to.afterwards(ctx, p.showAll(s, decisions, show), decisions, r.policy.doc.Digest)
 }
 
-// showAll prints every decision. What stands for all of them is the worst: of a set that is used together, all have to hold.
+// unasked says which artifacts were brought as evidence and are nothing that the chain is made of, where something is
+// missing: it may be what one of them was before it was changed.
+func (r *chainRun) unasked(d policy.Decision) []string {
+	missing := func(code policy.Reason) bool { return code == policy.NoEvidence || code == policy.LinkUnattested }
+	if !slices.ContainsFunc(d.Reasons(), missing) {
+		return nil
+	}
+	var out []string
+	for path, id := range r.library.Unasked() {
+		out = append(out, fmt.Sprintf("%s is %s, which nothing in the chain was made from", path, id))
+	}
+	return out
+}
+
+// showAll prints every decision. What stands for all of them is the worst: of a set that is used together, all have to hold,
+// and none is to be deployed where one does not.
 func (p *policyFlags) showAll(s streams, decisions []policy.Decision, show shownAs) error {
 	worst := policy.Yes
+	for _, d := range decisions {
+		worst = min(worst, d.Verdict())
+	}
 	show.warn = p.Warn
 	for _, d := range decisions {
+		if show.Quiet && worst != policy.Yes && d.Verdict() == policy.Yes {
+			continue
+		}
 		err := show.decision(s, d)
 		var verdict undecided
 		if err != nil && !errors.As(err, &verdict) {
 			return err
 		}
-		worst = min(worst, d.Verdict())
+	}
+	if len(decisions) > 1 && worst != policy.Yes && !show.JSON {
+		warn(s.err, "of a set that is used together every one has to hold: "+worst.String())
 	}
 	if worst == policy.Yes || p.Warn {
 		return nil
 	}
-	return undecided{worst}
+	return undecided{verdict: worst}
 }
 
 // summarize writes a signed verification summary of each decision that is one.

@@ -86,7 +86,7 @@ func writeChain(w io.Writer, d policy.Decision) {
 	}
 	for _, c := range d.Checks {
 		if c.Verdict == policy.Yes && !ofInput(top, c) { // what does not hold is said already
-			writeCheck(w, "  ", c, true)
+			fmt.Fprintf(w, "  %-7s  %-10s  %s\n", mark(c), c.Name, printable(c.Detail))
 		}
 	}
 	t := chainTree(d)
@@ -97,74 +97,124 @@ func writeChain(w io.Writer, d policy.Decision) {
 	}
 }
 
-// writeCheck prints one check; briefly: without its findings.
-func writeCheck(w io.Writer, indent string, c policy.Check, briefly bool) {
-	text := printable(c.Detail)
-	if !briefly && len(c.Findings) == 1 && c.Findings[0].Detail == c.Detail && c.Findings[0].Want == "" {
-		text, briefly = text+"  "+string(c.Findings[0].Code), true
-		if at := c.Findings[0].Where; at != "" {
-			text = printable(at) + ": " + text
-		}
-	}
-	fmt.Fprintf(w, "%s%-7s  %-10s  %s\n", indent, mark(c), c.Name, text)
-	if !briefly {
-		writeFindings(w, c.Findings)
-	}
+// refusals writes what stands in the way in the places of a chain, each thing once for one artifact.
+type refusals struct {
+	w    io.Writer
+	told map[string]map[policy.Finding]bool // by artifact ID
 }
 
 // writeFailing says where a chain does not hold, what was there and did not count.
 func writeFailing(w io.Writer, d policy.Decision) {
+	r := refusals{w, map[string]map[policy.Finding]bool{}}
 	all := failings(d)
 	for i, f := range all {
 		if i == maxPaths {
-			fmt.Fprintf(w, "  and %d more places that do not hold\n", len(all)-i)
+			fmt.Fprintf(w, "  and %s\n", count(len(all)-i, "more place that does not hold", "more places that do not hold"))
 			return
 		}
-		where := "the artifact itself"
-		if len(f.path) > 0 {
-			names := make([]string, len(f.path))
-			for k, e := range f.path {
-				names[k] = strings.TrimSpace(e.Role + " " + printable(e.Name))
-			}
-			where = strings.Join(names, " → ") + "  " + printable(nameOf(f.link.Artifact))
-		}
-		fmt.Fprintf(w, "  why      %s  (step %s)\n", where, printable(f.link.Step))
-		for _, c := range f.link.Checks {
-			if c.Verdict != policy.Yes && !passedOn(f.link, c) {
-				writeCheck(w, "    ", c, false)
-			}
-		}
-		writeRejected(w, f.link.Evidence)
+		r.place(f)
 	}
 }
 
-// writeRejected lists every bundle that did not count, with its reasons.
-func writeRejected(w io.Writer, evidence []policy.Evidence) {
-	n := 0
-	for _, e := range evidence {
-		if e.Counted || len(e.Findings) == 0 {
-			continue
+func (r refusals) place(f failing) {
+	where, step := "the artifact itself", "step "+printable(f.link.Step)
+	if n := len(f.path); n > 0 {
+		names := make([]string, n)
+		for i, e := range f.path {
+			names[i] = strings.TrimSpace(e.Role + " " + printable(e.Name))
 		}
-		if n++; n > maxListed {
-			fmt.Fprintln(w, "    and more bundles that did not count")
+		where = strings.Join(names, " → ") + "  " + printable(nameOf(f.link.Artifact))
+		if by := f.path[n-1].Principal; by != "" {
+			step += ", named by " + printable(by)
+		}
+	}
+	fmt.Fprintf(r.w, "  why      %s  (%s)\n", where, step)
+	id := f.link.Artifact.ID
+	if r.told[id] == nil {
+		r.told[id] = map[policy.Finding]bool{}
+	}
+	rejected := rejectedIn(f.link)
+	for _, c := range f.link.Checks {
+		if c.Verdict != policy.Yes && len(c.Findings) > 0 && !passedOn(f.link, c) {
+			r.check(c, r.told[id], rejected)
+		}
+	}
+	r.rejected(rejected)
+}
+
+// check prints one check that does not hold, and what of it the line does not say. What speaks against single bundles stands
+// with them, and was told of the same artifact in another place already; here are the codes.
+func (r refusals) check(c policy.Check, told map[policy.Finding]bool, rejected []policy.Evidence) {
+	text := printable(c.Detail)
+	var codes []string
+	var rest []policy.Finding
+	for _, f := range c.Findings {
+		at := f.Where
+		f.Where = ""
+		bundle := slices.ContainsFunc(rejected, func(e policy.Evidence) bool { return e.Where == at })
+		said := f.Detail == c.Detail && findingText(f) == printable(c.Detail)
+		f.Where = at
+		if said && at != "" && !bundle && len(codes) == 0 {
+			text = printable(at) + ": " + text
+		}
+		if bundle || said {
+			if !slices.Contains(codes, string(f.Code)) {
+				codes = append(codes, string(f.Code))
+			}
+		} else if !told[f] {
+			rest = append(rest, f)
+		}
+		told[f] = true
+	}
+	fmt.Fprintf(r.w, "    %-7s  %-10s  %s\n", mark(c), c.Name, strings.Join(append([]string{text}, codes...), "  "))
+	writeFindings(r.w, rest)
+}
+
+// rejectedIn are the bundles of a place that did not count, with their reasons, in the order in which they lie there.
+func rejectedIn(l policy.Link) []policy.Evidence {
+	out := slices.DeleteFunc(slices.Clone(l.Evidence), func(e policy.Evidence) bool { return e.Counted || len(e.Findings) == 0 })
+	slices.SortStableFunc(out, func(a, b policy.Evidence) int { // line 9 before line 10
+		return cmp.Or(cmp.Compare(len(a.Where), len(b.Where)), cmp.Compare(a.Where, b.Where))
+	})
+	return out
+}
+
+// rejected lists bundles that did not count.
+func (r refusals) rejected(evidence []policy.Evidence) {
+	for i, e := range evidence {
+		if i == maxListed {
+			fmt.Fprintf(r.w, "    and %d more bundles that did not count\n", len(evidence)-i)
 			return
 		}
-		fmt.Fprintf(w, "    rejected  %s\n", printable(describeEvidence(e)))
-		writeFindings(w, e.Findings)
+		fmt.Fprintf(r.w, "    rejected %s\n", printable(describeEvidence(e)))
+		findings := slices.Clone(e.Findings)
+		for k := range findings {
+			if findings[k].Where == e.Where {
+				findings[k].Where = ""
+			}
+		}
+		writeFindings(r.w, findings)
 	}
 }
 
+// describeEvidence is where a bundle lies, what it says and who says so.
 func describeEvidence(e policy.Evidence) string {
 	what := e.Where
 	switch {
 	case e.Claim != nil:
 		what += "  " + e.Claim.Type + ", " + e.Claim.Summary
+		for _, m := range e.Claim.Metrics {
+			what += fmt.Sprintf(", %s %g", m.Name, m.Value)
+		}
 	case e.Signature:
 		what += "  signature on the files"
 	case e.PredicateType != "":
 		what += "  " + e.PredicateType
 	}
-	if e.Signer != nil {
+	switch {
+	case e.Principal != "":
+		what += ", by " + e.Principal
+	case e.Signer != nil:
 		what += ", by " + e.Signer.String()
 	}
 	return what
@@ -211,7 +261,14 @@ var mends = map[policy.Reason]string{
 	policy.LinkSwapped:     "make it anew from an input that the policy lets in",
 	policy.LinkMissing:     "make it anew with provenance that names every input",
 	policy.LinkUnpinned:    "commit the changes and make it anew",
-	policy.WrongBuilder:    "sign with the builder's own identity",
+	policy.WrongSubject:    "what lies with it is about another artifact: have this one itself tested, approved and released",
+	policy.RuleFailed:      "mend what was found, and have it tested or reviewed anew",
+	policy.RuleError:       "have it stated anew, with what the rule reads",
+	policy.WrongBuilder:    "make it on a builder for which the policy lists its signer",
+	policy.WrongBuildType:  "make it in one of the ways that the policy lets in",
+	policy.LinkUnexpected:  "make it without that input",
+	policy.OutOfOrder:      "find out whose time is wrong",
+	policy.VSARefused:      "have the chain verified anew",
 	policy.Ambiguous:       "find out which account is right, and revoke the other",
 	policy.Revoked:         "use another, or make it anew without what is revoked",
 	policy.ReleaseRollback: "use the newest release, or have the rollback approved",

@@ -83,7 +83,7 @@ type Hasher struct {
 	Plan Plan
 
 	// Workers is how many goroutines read and hash at the same time, all told. 0 and below mean GOMAXPROCS; no more than
-	// 1024 are used. Memory for buffers is in proportion to it: at most 3 MiB a worker, and 8 MiB
+	// 1024 are used. Memory for buffers is in proportion to it: at most 3 MiB a worker, and 16 MiB
 	// of files that are mapped.
 	Workers int
 

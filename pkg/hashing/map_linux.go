@@ -32,9 +32,6 @@ func fetch(f *os.File, at, n int64) {
 	})
 }
 
-// touch has every page of a mapping at hand. It is a hint: what cannot be read is left to whoever reads it.
-func touch(p []byte) { _ = unix.Madvise(p, unix.MADV_POPULATE_READ) }
-
 func withDescriptor(f *os.File, do func(fd int)) error {
 	conn, err := f.SyscallConn()
 	if err != nil {

@@ -12,6 +12,4 @@ func mapFile(*os.File, int64, int) ([]byte, error) { return nil, errors.ErrUnsup
 
 func unmapFile([]byte) {}
 
-func touch([]byte) {}
-
 func fetch(*os.File, int64, int64) {}

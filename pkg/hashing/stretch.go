@@ -126,16 +126,34 @@ func (s *stretch) close() {
 type window struct {
 	mu    sync.Mutex // of whoever touches or unmaps
 	pages []byte     // nil once they are unmapped
+	read  byte       // of what was touched; nobody wants it, but a compiler could leave out what nobody could
 }
 
-// touch has every page at hand, if they are still mapped.
+// touched is how far apart bytes are touched: with one page, Linux maps those around it that are in memory.
+const touched = 64 << 10
+
+// touch has every page at hand, if they are still mapped. What cannot be read is left to whoever reads it.
 func (w *window) touch() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.pages != nil {
-		touch(w.pages)
-	}
+	_ = guarded(func() {
+		for at := 0; at < len(w.pages); at += touched {
+			w.read ^= w.pages[at]
+		}
+	}, w)
 }
+
+// holds reports whether an address is in the window.
+func (w *window) holds(address uintptr) bool {
+	if w == nil {
+		return false
+	}
+	first := uintptr(unsafe.Pointer(unsafe.SliceData(w.pages)))
+	return address >= first && address-first < uintptr(len(w.pages))
+}
+
+// fault is of no interest to who touches.
+func (w *window) fault() error { return ErrChanged }
 
 func (w *window) unmap() {
 	if w == nil {
@@ -150,13 +168,10 @@ func (w *window) unmap() {
 }
 
 // holds reports whether an address is in the window.
-func (s *stretch) holds(address uintptr) bool {
-	if s.window == nil {
-		return false
-	}
-	first := uintptr(unsafe.Pointer(unsafe.SliceData(s.window.pages)))
-	return address >= first && address-first < uintptr(len(s.window.pages))
-}
+func (s *stretch) holds(address uintptr) bool { return s.window.holds(address) }
+
+// fault is the run's error where a byte could not be read.
+func (r *run) fault() error { return fmt.Errorf("hash %q: %w", r.name, r.why()) }
 
 // why says why mapped bytes could not be read: the file is shorter than it was, or its disk fails.
 func (s *stretch) why() error {
@@ -178,9 +193,15 @@ func (s *stretch) why() error {
 	return fmt.Errorf("%w: it was shorter for a moment", ErrChanged)
 }
 
+// mapped is a run, or one of its windows.
+type mapped interface {
+	holds(address uintptr) bool
+	fault() error
+}
+
 // guarded calls do, which uses bytes of these runs. A fault in a window of theirs, where the system would kill a program that
 // is not prepared for it, becomes the error of that run.
-func guarded(do func(), runs ...*run) (err error) {
+func guarded(do func(), over ...mapped) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		caught := recover()
@@ -188,9 +209,9 @@ func guarded(do func(), runs ...*run) (err error) {
 			return
 		}
 		if fault, ok := caught.(interface{ Addr() uintptr }); ok {
-			for _, r := range runs {
-				if r.holds(fault.Addr()) {
-					err = fmt.Errorf("hash %q: %w", r.name, r.why())
+			for _, m := range over {
+				if m.holds(fault.Addr()) {
+					err = m.fault()
 					return
 				}
 			}

@@ -136,3 +136,30 @@ func TestStretchHandsOutTheSameBytesMappedAndRead(t *testing.T) {
 		}
 	}
 }
+
+// TestTouchSurvivesAFileThatShrank: the one who touches reads ahead of everybody, and ends nothing by what it finds.
+func TestTouchSurvivesAFileThatShrank(t *testing.T) {
+	for name, to := range map[string]int64{"to nothing": 0, "to half": windowSize / 2, "not at all": windowSize} {
+		j := writeFile(t, random(windowSize))
+		f, err := j.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages, err := mapPages(f, 0, windowSize)
+		if err != nil {
+			t.Skip("files are not mapped here: ", err)
+		}
+		if err := os.Truncate(pathOf(t, j), to); err != nil {
+			t.Fatal(err)
+		}
+		w := &window{pages: pages}
+		w.touch()
+		w.unmap()
+		w.touch()
+		w.unmap()
+		if w.pages != nil {
+			t.Errorf("%s: still mapped", name)
+		}
+		f.Close()
+	}
+}

@@ -29,9 +29,9 @@ var ErrNoCommit = errors.New("no git commit")
 // FindCommit asks git what is checked out in dir. Untracked files at or below the paths in apart, absolute and without links,
 // make the tree not dirty: whoever asks accounts for them otherwise. Without a working tree or commit the error is ErrNoCommit.
 //
-// A repository's own configuration can name programs for git to run, and FindCommit turns off those that it can; git gets
-// environ, NAME=VALUE each, which should hold no secrets, without the variables that lead to another repository. It writes
-// nothing.
+// A repository's own configuration can name programs for git to run, and FindCommit turns off those that it can. It cannot
+// do without filter.*.clean, by which git tells whether a file with such a filter changed. git gets environ, NAME=VALUE
+// each, which should hold no secrets, without the variables that lead to another repository. It writes nothing.
 func FindCommit(ctx context.Context, dir string, environ, apart []string) (Commit, error) {
 	top, err := workingTree(dir)
 	if err != nil {

@@ -55,8 +55,12 @@ type Input struct {
 	Content bool   `json:"content,omitempty"` // it becomes part of what is made: a base, an adapter, a dataset
 }
 
-// classArtifact is the class of digests that name artifacts, which have a history of their own.
-const classArtifact = "artifact"
+// Classes of digest: of artifacts, which have a history of their own, of single files, and of bundles, by their own names.
+const (
+	classArtifact    = "artifact"
+	classFile        = "file"
+	classAttestation = "attestation"
+)
 
 // ReleaseClaim is where a release stands in its channel.
 type ReleaseClaim struct {
@@ -66,12 +70,19 @@ type ReleaseClaim struct {
 
 // VSAClaim is what a verification summary says.
 type VSAClaim struct {
-	Verifier  string    `json:"verifier"` // its ID
-	Resource  string    `json:"resource"` // what was asked for, a URI
-	Policy    string    `json:"policy"`   // digest of the policy, "sha256:…"
-	Levels    []string  `json:"levels,omitempty"`
-	Ancestors []string  `json:"ancestors,omitempty"` // digests of all that it stands for; none: it does not say
-	Oldest    time.Time `json:"oldest,omitzero"`     // of the evidence that it rests on; zero: not said
+	Verifier  string     `json:"verifier"` // its ID
+	Resource  string     `json:"resource"` // what was asked for, a URI
+	Policy    string     `json:"policy"`   // digest of the policy, "sha256:…"
+	Levels    []string   `json:"levels,omitempty"`
+	Ancestors []Ancestor `json:"ancestors,omitempty"` // all that it stands for; none: it does not say
+	Oldest    time.Time  `json:"oldest,omitzero"`     // of the evidence that it rests on; zero: not said
+	Inputs    []string   `json:"inputs,omitempty"`    // names of the bundles that it rests on, "sha256:…", as far as it says
+}
+
+// Ancestor is one thing that an artifact was made from, directly or by way of others.
+type Ancestor struct {
+	Class  string `json:"class"`  // of digest: artifact, file or gitCommit
+	Digest string `json:"digest"` // "sha256:…" or "gitCommit:…"
 }
 
 // Metric is one number that was measured.

@@ -215,6 +215,7 @@ func failed(name, detail string, findings ...Finding) Check {
 	}
 	for _, f := range findings {
 		c.Verdict = lower(c.Verdict, f.Code.Verdict())
+		c.denies = c.denies || f.Code == Refuted
 	}
 	return c
 }

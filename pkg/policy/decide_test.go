@@ -137,18 +137,19 @@ func TestDecisionMatchesItsSchema(t *testing.T) {
 	withFindings.TrustedRoot = &trust.Origin{Source: trust.Imported, From: "https://mirror.test", Digest: full.Digest}
 	chained := policy.Decide(trustsAlice(), facts(signedBy(alice)), now)
 	claimed := full
+	claimed.Principal = "p"
 	claimed.Signature, claimed.Claim = false, &policy.Claim{
 		Type: policy.TypeProvenance, Subject: full.Digest, Kind: "model", At: now, Expires: now, SaysNo: true, Subtype: "attack", Summary: "s", Upstream: "u",
 		Making: &policy.Making{BuildType: "finetune", Builder: "https://b", Began: now, Inputs: []policy.Input{
 			{Name: "base", Role: "base-model", Class: "artifact", Digest: full.Digest, URI: "oci://x", Content: true},
 			{Name: "code", Role: "source", Class: "gitCommit", Digest: "gitCommit:" + strings.Repeat("0", 40), Dirty: true}}},
 		Release: &policy.ReleaseClaim{Channel: "stable", Sequence: 1},
-		VSA:     &policy.VSAClaim{Verifier: "v", Resource: "r", Policy: full.Digest, Levels: []string{"l"}, Ancestors: []string{full.Digest}, Oldest: now},
+		VSA:     &policy.VSAClaim{Verifier: "v", Resource: "r", Policy: full.Digest, Levels: []string{"l"}, Ancestors: []policy.Ancestor{{Class: "artifact", Digest: full.Digest}}, Oldest: now, Inputs: []string{full.Digest}},
 		Metrics: []policy.Metric{{Name: "m", Value: 0.5, Dataset: full.Digest}},
 	}
 	chained.Chain = []policy.Link{
 		{Step: "release", Artifact: withFindings.Artifact, Verdict: policy.Yes, Checks: chained.Checks, Evidence: []policy.Evidence{full, claimed}, Edges: []policy.Edge{
-			{Role: "base-model", Name: "base", Class: "artifact", Digest: full.Digest, URI: "oci://x", Step: "base", Verdict: policy.Yes, Signer: "a", Time: &stamp, Why: "w"}}},
+			{Role: "base-model", Name: "base", Class: "artifact", Digest: full.Digest, URI: "oci://x", Step: "base", Verdict: policy.Yes, Signer: "a", Principal: "p", Time: &stamp, Why: "w"}}},
 		{Step: "base", Artifact: withFindings.Artifact},
 	}
 	for name, d := range map[string]policy.Decision{

@@ -75,6 +75,8 @@ type Check struct {
 	Verdict  Verdict   `json:"verdict"`
 	Detail   string    `json:"detail"`
 	Findings []Finding `json:"findings,omitempty"`
+
+	denies bool // a trusted signer, or a list of what is revoked, says no: that holds whatever else says yes
 }
 
 // Verdict is the answer.
@@ -130,14 +132,16 @@ type Link struct {
 
 // Edge is one input of an artifact, and what let it through or did not.
 type Edge struct {
-	Role    string     `json:"role"`
-	Name    string     `json:"name,omitempty"`
-	Class   string     `json:"class"`
-	Digest  string     `json:"digest"`
-	URI     string     `json:"uri,omitempty"`
-	Step    string     `json:"step,omitempty"` // that the input must pass; its Link is the one with this step and digest
-	Verdict Verdict    `json:"verdict"`
-	Signer  string     `json:"signer"`         // who says so
-	Time    *time.Time `json:"time,omitempty"` // trusted time of that statement
-	Why     string     `json:"why"`            // the rule that let it through, or what it lacks
+	Role    string  `json:"role"`
+	Name    string  `json:"name,omitempty"`
+	Class   string  `json:"class"`
+	Digest  string  `json:"digest"`
+	URI     string  `json:"uri,omitempty"`
+	Step    string  `json:"step,omitempty"` // that the input must pass; its Link is the one with this step and digest
+	Verdict Verdict `json:"verdict"`
+	Signer  string  `json:"signer"` // who says so
+
+	Principal string     `json:"principal,omitempty"` // who Signer is to the policy
+	Time      *time.Time `json:"time,omitempty"`      // trusted time of that statement
+	Why       string     `json:"why"`                 // the rule that let it through, or what it lacks
 }

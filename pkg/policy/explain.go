@@ -145,12 +145,15 @@ func (s *Step) explain() []string {
 }
 
 func (in *Inputs) explain(role string) string {
-	count := fmt.Sprintf("%d or more", in.Min)
-	switch {
-	case in.Min == in.Max:
+	count := fmt.Sprintf("%d to %d", in.Min, in.Max)
+	switch in.Max {
+	case 0:
+		count = fmt.Sprintf("%d or more", in.Min)
+		if in.Min == 0 {
+			count = "any number"
+		}
+	case in.Min:
 		count = fmt.Sprintf("exactly %d", in.Min)
-	case in.Max > 0:
-		count = fmt.Sprintf("%d to %d", in.Min, in.Max)
 	}
 	var asked []string
 	if in.Step != "" {
@@ -222,16 +225,21 @@ func level(words string, n int) string {
 }
 
 func age(d time.Duration) string {
-	switch {
-	case d == 0:
+	if d == 0 {
 		return ""
-	case d == 24*time.Hour:
-		return ", at most a day old"
-	case d%(24*time.Hour) == 0:
-		return fmt.Sprintf(", at most %d days old", d/(24*time.Hour))
 	}
-	words := strings.NewReplacer("m0s", "m", "h0m0s", "h").Replace(d.String())
-	return ", at most " + words + " old"
+	return ", at most " + span(d) + " old"
+}
+
+// span is a time in words: whole days, else Go's hours and minutes.
+func span(d time.Duration) string {
+	switch {
+	case d == 24*time.Hour:
+		return "a day"
+	case d > 0 && d%(24*time.Hour) == 0:
+		return fmt.Sprintf("%d days", d/(24*time.Hour))
+	}
+	return strings.NewReplacer("m0s", "m", "h0m0s", "h").Replace(d.String())
 }
 
 func ruled(r *rule.Rule) string {

@@ -43,9 +43,11 @@ const (
 type Evidence struct {
 	Where         string        `json:"where"`                   // where it lay
 	Digest        string        `json:"digest,omitempty"`        // its name: SHA-256 of what was signed and the signature
+	Twin          string        `json:"-"`                       // the name that anybody can give it besides; empty: none
 	PredicateType string        `json:"predicateType,omitempty"` // what it claims; empty if it did not open
 	Signature     bool          `json:"signature"`               // it is a signature on an artifact (an OMS statement)
 	Signer        *trust.Signer `json:"signer,omitempty"`        // nil if it did not open
+	Principal     string        `json:"principal,omitempty"`     // who Signer is to the Document; set by Decide; empty: nobody that it knows
 	Time          *time.Time    `json:"time,omitempty"`          // trusted time by which it was signed, if there is one
 	TimeSource    string        `json:"timeSource,omitempty"`    // who vouches for Time
 	LoggedBy      []string      `json:"loggedBy,omitempty"`      // the distinct parties whose logs hold the signature

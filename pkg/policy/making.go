@@ -17,7 +17,7 @@ func (w *Walk) checkMaking(p *place) {
 		}
 		return
 	}
-	accounts, missed := w.claims(p, TypeProvenance, rule.Signers)
+	accounts, missed := w.claims(p, TypeProvenance, "", rule.Signers)
 	var accepted []spoken
 	for _, a := range accounts {
 		if findings := w.refuseMaking(p, rule, a); len(findings) > 0 {
@@ -30,9 +30,9 @@ func (w *Walk) checkMaking(p *place) {
 	if len(accepted) == 0 {
 		what := "nobody who is trusted for it says how it was made"
 		if len(missed) > 0 {
-			what = missed[0].Detail
+			what = "no provenance by " + names(rule.Signers) + " holds: " + missed[0].Detail
 		}
-		p.add(failed("provenance", what, append(missed, Finding{Code: LinkUnattested, Detail: "no provenance by " + names(rule.Signers) + " holds"})...))
+		p.add(failed("provenance", what, append(missed, Finding{Code: LinkUnattested, Detail: what})...))
 		return
 	}
 	for _, other := range accepted[1:] {
@@ -47,9 +47,6 @@ func (w *Walk) checkMaking(p *place) {
 		a.Counted = true
 		if !slices.Contains(by, a.by) {
 			by = append(by, a.by)
-		}
-		if !slices.Contains(p.authors, a.by) {
-			p.authors = append(p.authors, a.by)
 		}
 		if earlier := a.made(); p.account == nil || earlier.Before(p.account.made()) {
 			p.account = a.Evidence
@@ -71,7 +68,7 @@ func (w *Walk) refuseMaking(p *place, rule *Provenance, a spoken) []Finding {
 		out = append(out, Finding{Code: WrongBuildType, Want: strings.Join(rule.Types, ", "), Got: m.BuildType, Detail: "made by " + m.BuildType})
 	}
 	out = append(out, w.refuseBuilder(rule, m, a.by)...)
-	if f := w.revoked.making(a.Evidence); f != nil {
+	if f := w.revoked.builder(a.Evidence); f != nil {
 		out = append(out, *f)
 	}
 	if f := tooOld(a.Evidence, a.made(), rule.MaxAge, w.o.Now); f != nil {
@@ -95,7 +92,7 @@ func (w *Walk) refuseBuilder(rule *Provenance, m *Making, by string) []Finding {
 		}
 		return nil
 	}
-	return []Finding{{Code: WrongBuilder, Got: m.Builder, Detail: by + " does not speak for this builder"}}
+	return []Finding{{Code: WrongBuilder, Got: m.Builder, Detail: by + " does not speak for the builder " + m.Builder}}
 }
 
 // account is what an account says, in one text that is the same exactly for accounts that agree.
@@ -117,17 +114,28 @@ func (w *Walk) checkInputs(p *place, m *Making) {
 	found := map[string]int{}
 	for _, in := range inputs {
 		rule := p.step.Inputs[in.Role]
+		e := &edge{input: in, rule: "not mentioned"}
+		if f := w.revoked.source(p.account, in.URI); f != nil {
+			e.findings = append(e.findings, *f)
+		}
+		if followed := rule != nil && rule.Step != "" && in.Class == classArtifact; !followed { // else it is looked up where it leads
+			if f := w.revoked.digest(in.Class, in.Digest, false); f != nil {
+				e.findings = append(e.findings, *f)
+			}
+		}
 		if rule == nil {
 			if in.Content {
-				p.edges = append(p.edges, &edge{input: in, rule: "not mentioned", findings: []Finding{{Code: LinkUnexpected, Got: in.Digest,
-					Detail: fmt.Sprintf("the step %s mentions no input of role %s", p.step.Name, in.Role)}}})
+				e.findings = append(e.findings, Finding{Code: LinkUnexpected, Got: in.Digest, Detail: fmt.Sprintf("the step %s mentions no input of role %s", p.step.Name, in.Role)})
+			}
+			if len(e.findings) > 0 {
+				p.edges = append(p.edges, e)
 			}
 			continue
 		}
 		found[in.Role]++
-		e := &edge{input: in, rule: rule.words()}
+		e.rule = rule.words()
 		p.edges = append(p.edges, e)
-		if e.findings = rule.refuse(in); len(e.findings) == 0 && rule.Step != "" {
+		if e.findings = append(e.findings, rule.refuse(in)...); len(e.findings) == 0 && rule.Step != "" {
 			if e.to = w.follow(rule.Step, in.Digest, in.URI, p.depth+1); e.to == nil {
 				e.findings = []Finding{{Code: CapReached, Detail: fmt.Sprintf("deeper than %d links, or more than %d artifacts", MaxDepth, MaxNodes)}}
 			}
@@ -182,7 +190,12 @@ func (r *Inputs) words() string {
 	if n := len(r.Pinned); n > 0 {
 		parts = append(parts, fmt.Sprintf("one of %d pinned", n))
 	}
-	if n := len(r.URIs) + len(r.Patterns); n > 0 {
+	switch n := len(r.URIs) + len(r.Patterns); {
+	case n == 1 && len(r.URIs) == 1:
+		parts = append(parts, "from "+r.URIs[0])
+	case n == 1:
+		parts = append(parts, "from what matches "+r.Patterns[0].String())
+	case n > 1:
 		parts = append(parts, fmt.Sprintf("from one of %d places", n))
 	}
 	return strings.Join(parts, ", ")

@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -21,12 +22,12 @@ type place struct {
 	edges    []*edge    // all of which must hold
 	ways     []*way     // one of which must hold, where there are any
 	account  *Evidence  // the provenance that was believed
-	authors  []string   // principals who signed the artifact or its provenance
+	authors  []string   // principals who signed the artifact or its provenance, here or in another place
 	released *ReleaseClaim
 	remarks  map[*Evidence][]Finding // why a statement was of no use where it was looked at
 
 	state   state
-	denies  bool // a trusted signer, or a list of what is revoked, says no to the artifact itself
+	denies  bool // a trusted signer, or a list of what is revoked, says no to it or to what it was made from
 	verdict Verdict
 	reasons []Finding // what stands in the way, from here downwards, nearest first
 }
@@ -61,16 +62,19 @@ func (w *Walk) judgePlace(p *place) {
 	slices.SortStableFunc(p.evidence, func(a, b Evidence) int {
 		return cmp.Or(cmp.Compare(a.Digest, b.Digest), cmp.Compare(a.Where, b.Where))
 	})
+	for i := range p.evidence {
+		p.evidence[i].Principal = w.doc.principal(p.evidence[i].Signer)
+	}
 	w.disqualify(p)
 	w.checkSigned(p)
 	if p.id() != "" {
+		p.authors = w.authors(p)
 		w.checkMaking(p)
 		for _, r := range p.step.Evidence {
 			p.add(w.require(p, r))
 		}
 		w.checkRelease(p)
 		w.checkWays(p)
-		w.checkKind(p)
 		p.add(w.revoked.screen(p)...)
 	} else { // nothing can be said of what has no name
 		p.add(failed("artifact", "its artifact ID could not be established", Finding{Code: Unreadable, Detail: "no artifact ID"}))
@@ -78,7 +82,6 @@ func (w *Walk) judgePlace(p *place) {
 	if len(p.facts.Problems) > 0 {
 		p.add(failed("collected", p.facts.Problems[0].Detail, p.facts.Problems...))
 	}
-	w.concludeEvidence(p)
 }
 
 func (p *place) add(checks ...Check) { p.checks = append(p.checks, checks...) }
@@ -88,7 +91,7 @@ func (p *place) remark(e *Evidence, findings ...Finding) {
 	if p.remarks == nil {
 		p.remarks = map[*Evidence][]Finding{}
 	}
-	p.remarks[e] = unique(append(p.remarks[e], findings...))
+	p.remarks[e] = append(p.remarks[e], findings...)
 }
 
 // concludeEvidence says of each bundle why it did not count, where it did not.
@@ -98,14 +101,15 @@ func (w *Walk) concludeEvidence(p *place) {
 		switch {
 		case e.Counted:
 		case len(p.remarks[e]) > 0:
-			e.Findings = append(e.Findings, p.remarks[e]...)
-		case e.Signer != nil && len(e.Findings) == 0 && !w.doc.Signers().Trusts(*e.Signer):
+			e.Findings = append(e.Findings, unique(p.remarks[e])...)
+		case e.Signer != nil && len(e.Findings) == 0 && e.Principal == "":
 			e.Findings = []Finding{{Code: UntrustedSigner, Got: e.Signer.String(), Detail: "the policy knows nobody who signs like this"}}
 		}
 	}
 }
 
-// disqualify marks the evidence that counts for nothing here, whoever signed it: about another artifact, or revoked.
+// disqualify marks the evidence that counts for nothing here, whoever signed it: about another artifact, revoked, or good
+// news of a time that is yet to come, which may be of any age.
 func (w *Walk) disqualify(p *place) {
 	for i := range p.evidence {
 		e := &p.evidence[i]
@@ -114,22 +118,49 @@ func (w *Walk) disqualify(p *place) {
 			e.Findings = append(e.Findings, Finding{Code: WrongSubject, Where: e.Where, Want: p.id(), Got: e.Claim.Subject,
 				Detail: "it is about another artifact"})
 		}
+		if c := e.Claim; c != nil && !c.SaysNo && e.Time == nil && c.At.After(w.o.Now.Add(skew)) {
+			e.Findings = append(e.Findings, Finding{Code: Stale, Where: e.Where, Got: c.At.UTC().Format(time.RFC3339),
+				Detail: "nothing shows its age: it is dated " + c.At.UTC().Format(time.RFC3339) + ", which is yet to come"})
+		}
 		if f := w.revoked.evidence(e); f != nil {
 			e.Findings = append(e.Findings, *f)
 		}
 	}
 }
 
-// claims returns p's statements of a type that nothing speaks against so far, by any of the principals named. Those that a
-// key's window speaks against are in out.
-func (w *Walk) claims(p *place, kind string, names []string) (in []spoken, out []Finding) {
+// authors are the principals who signed p's artifact, or say how it was made, and whom any step trusts for that: a policy
+// may ask for the work in one step and for its approval in another.
+func (w *Walk) authors(p *place) []string {
+	var out []string
+	for _, name := range w.makers {
+		by := Policy{Signers: w.doc.Identities[name]}
+		if slices.ContainsFunc(p.evidence, func(e Evidence) bool {
+			made := e.Signature && e.Compared || e.Claim != nil && e.Claim.Type == TypeProvenance
+			return made && len(e.Findings) == 0 && by.Accepts(e)
+		}) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// ownWork reports whether who made p's artifact signed e, in whatever form.
+func (w *Walk) ownWork(p *place, e *Evidence) bool {
+	return slices.ContainsFunc(p.authors, func(name string) bool { return Policy{Signers: w.doc.Identities[name]}.Trusts(*e.Signer) })
+}
+
+// claims returns p's statements of a type that nothing speaks against so far, by any of the principals named; of a subtype
+// only, where there is one. Those that a key's window speaks against are in out.
+func (w *Walk) claims(p *place, kind, subtype string, by []string) (in []spoken, out []Finding) {
 	for i := range p.evidence {
 		e := &p.evidence[i]
-		if e.Signature || e.Claim == nil || e.Claim.Type != kind {
+		if e.Signature || e.Claim == nil || e.Claim.Type != kind || subtype != "" && e.Claim.Subtype != subtype {
 			continue
 		}
-		name, findings := w.doc.speaker(names, e)
+		name, findings := w.doc.speaker(by, e)
 		switch {
+		case name == "" && e.Principal != "": // somebody else's word for what is asked of others here
+			p.remark(e, Finding{Code: UntrustedSigner, Got: e.Principal, Detail: fmt.Sprintf("it is %s whose word counts for that in step %s, not %s", list(by, "or"), p.step.Name, e.Principal)})
 		case name == "":
 		case len(e.Findings) > 0:
 			out = append(out, located(e.Findings, e.Where)...)
@@ -175,49 +206,56 @@ func tooOld(e *Evidence, at time.Time, most time.Duration, now time.Time) *Findi
 	case most <= 0:
 		return nil
 	case at.IsZero():
-		return &Finding{Code: Stale, Where: e.Where, Detail: "nothing shows its age, and at most " + most.String() + " are taken"}
+		return &Finding{Code: Stale, Where: e.Where, Detail: "nothing shows its age, and it may be at most " + span(most) + " old"}
 	case now.Sub(at) > most:
-		return &Finding{Code: Stale, Where: e.Where, Got: at.UTC().Format(time.RFC3339), Detail: fmt.Sprintf("made %s, older than %s", at.UTC().Format(time.RFC3339), most)}
+		return &Finding{Code: Stale, Where: e.Where, Got: at.UTC().Format(time.RFC3339), Detail: fmt.Sprintf("made %s, older than %s", at.UTC().Format(time.RFC3339), span(most))}
 	}
 	return nil
 }
 
 // checkSigned holds the artifact's files to the signatures of the principals that the step names.
 func (w *Walk) checkSigned(p *place) {
+	var uncovered []Finding
+	for _, name := range p.facts.Artifact.Uncovered {
+		if !slices.Contains(p.step.Uncovered, name) {
+			uncovered = append(uncovered, Finding{Code: Uncovered, File: name, Detail: "left out by the signature"})
+		}
+	}
 	q := p.step.Signature
 	if q == nil {
+		if len(uncovered) > 0 && p.target { // whoever signed that it does not belong to what is used is asked for nothing here
+			p.add(failed("files", "files are left out", uncovered...))
+		}
 		return
 	}
 	rules := Policy{Signers: w.doc.forms(q.Signers), AllowUncovered: true}
 	judge(rules, p.evidence)
 	count(rules, p.evidence)
 	files := checkFiles(rules, *p.facts, p.evidence)
-	for _, name := range p.facts.Artifact.Uncovered {
-		if !slices.Contains(p.step.Uncovered, name) {
-			files.Findings = append(files.Findings, Finding{Code: Uncovered, File: name, Detail: "left out by the signature"})
-			files.Verdict = No
-		}
+	if len(uncovered) > 0 {
+		files.Findings, files.Verdict = append(files.Findings, uncovered...), No
 	}
 	signature := checkSignature(rules, p.evidence, p.facts.Problems)
+	signers := map[string]bool{}
 	for i := range p.evidence {
 		if e := &p.evidence[i]; e.Counted {
-			if name, _ := w.doc.speaker(q.Signers, e); name != "" && !slices.Contains(p.authors, name) {
-				p.authors = append(p.authors, name)
+			if name, _ := w.doc.speaker(q.Signers, e); name != "" {
+				signers[name] = true
 			}
 		}
 	}
-	if n := len(p.authors); signature.Verdict == Yes && files.Verdict == Yes && n < q.Distinct {
+	if signature.Verdict == Yes && len(signers) > 0 {
+		signature.Detail = names(slices.Sorted(maps.Keys(signers))) + ": " + signature.Detail
+	}
+	if n := len(signers); signature.Verdict == Yes && files.Verdict == Yes && n < q.Distinct {
 		signature = failed("signature", fmt.Sprintf("%d of %d principals signed", n, q.Distinct), Finding{Code: QuorumMissed,
 			Detail: fmt.Sprintf("signed by %d distinct principals, and %d are asked for", n, q.Distinct)})
 	}
 	p.add(files, signature)
 }
 
-// checkKind holds what trusted signers call the artifact to what the step wants.
-func (w *Walk) checkKind(p *place) {
-	if p.step.Kind == "" {
-		return
-	}
+// kinds is what the evidence that counted calls the artifact, here and in the steps by way of which it was let in.
+func (p *place) kinds() []string {
 	var kinds []string
 	for i := range p.evidence {
 		if e := &p.evidence[i]; e.Counted {
@@ -225,22 +263,36 @@ func (w *Walk) checkKind(p *place) {
 			if e.Claim != nil {
 				kind = e.Claim.Kind
 			}
-			if kind != "" && !slices.Contains(kinds, kind) {
+			if kind != "" {
 				kinds = append(kinds, kind)
 			}
 		}
 	}
+	for _, a := range p.ways {
+		if a.to != nil && a.to.state == judged && a.to.verdict == Yes {
+			kinds = append(kinds, a.to.kinds()...)
+		}
+	}
+	slices.Sort(kinds)
+	return slices.Compact(kinds)
+}
+
+// checkKind holds what trusted signers call the artifact to what the step wants.
+func (w *Walk) checkKind(p *place) {
+	if p.step.Kind == "" || p.id() == "" {
+		return
+	}
+	kinds := p.kinds()
 	switch {
 	case len(kinds) == 1 && kinds[0] == p.step.Kind:
 		return
-	case len(kinds) == 0 && len(p.step.AnyOf) > 0: // pinned, or another step's to say
+	case len(kinds) == 0 && len(p.step.AnyOf) > 0: // pinned, which says it, or there is no way at all
 		return
 	case len(kinds) == 0 && slices.ContainsFunc(p.checks, func(c Check) bool { return c.Verdict != Yes }):
 		p.add(Check{Name: "kind", Verdict: Unknown, Detail: "not known: nothing that counts says it"}) // another check says why
 	case len(kinds) == 0:
 		p.add(failed("kind", "nobody who counts says what it is", Finding{Code: WrongKind, Want: p.step.Kind, Detail: "nobody who counts says what it is"}))
 	default:
-		slices.Sort(kinds)
 		detail := fmt.Sprintf("it is called %s, and %s is asked for", names(kinds), p.step.Kind)
 		p.add(failed("kind", detail, Finding{Code: WrongKind, Want: p.step.Kind, Got: kinds[0], Detail: detail}))
 	}

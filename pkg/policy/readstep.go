@@ -23,11 +23,11 @@ var testTypes = []string{TypeTestResult, TypeVulnerabilities, TypeBOM, TypeSVR}
 func (r *reader) step(name string, n *yaml.Node) *Step {
 	s := &Step{Name: name}
 	what := "step " + name
-	var inputsAt, uncoveredAt *yaml.Node
+	var inputsAt *yaml.Node
 	r.fields(n, what,
 		field{"kind", false, func(n *yaml.Node) { s.Kind = r.word(n, "kind", r.o.Kinds) }},
 		field{"signature", false, func(n *yaml.Node) { s.Signature = r.quorum(n, "signature") }},
-		field{"uncovered", false, func(n *yaml.Node) { uncoveredAt, s.Uncovered = n, r.texts(n, "uncovered", r.path) }},
+		field{"uncovered", false, func(n *yaml.Node) { s.Uncovered = r.texts(n, "uncovered", r.path) }},
 		field{"provenance", false, func(n *yaml.Node) { s.Provenance = r.provenance(n) }},
 		field{"inputs", false, func(n *yaml.Node) { inputsAt, s.Inputs = n, r.inputs(n) }},
 		field{"evidence", false, func(n *yaml.Node) { s.Evidence = r.evidence(n, s) }},
@@ -40,8 +40,6 @@ func (r *reader) step(name string, n *yaml.Node) *Step {
 	case r.err != nil:
 	case inputsAt != nil && s.Provenance == nil:
 		r.fail(inputsAt, "add provenance: {types: […], signers: […]}", "%s has inputs and asks for no provenance, which is what names them", what)
-	case uncoveredAt != nil && s.Signature == nil:
-		r.fail(uncoveredAt, "add signature: […]", "%s says what a signature may leave out and asks for none", what)
 	case s.Signature == nil && s.Provenance == nil && s.Evidence == nil && s.Release == nil && s.AnyOf == nil:
 		r.fail(n, "add signature: […]", "%s asks nothing", what)
 	}

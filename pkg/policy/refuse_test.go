@@ -73,6 +73,7 @@ func TestLoadRefusesWithPosition(t *testing.T) {
 		"an unknown claim":       {"runnerEnvironment", "runnerEnviroment", "runnerEnviroment", "unknown claim", "did you mean runnerEnvironment?"},
 		"no claims":              {"{runnerEnvironment: github-hosted}", "{}", "{}", "claims is empty", ""},
 		"a key elsewhere":        {"keys/lead1.pub", "../keys/lead1.pub", "../keys", "no file beside the policy", "below"},
+		"a key by backslash":     {"keys/lead1.pub", `keys\lead1.pub`, `keys\lead1`, "no file beside the policy", "below"},
 		"a key at the root":      {"keys/lead1.pub", "/keys/lead1.pub", "/keys", "no file beside the policy", "below"},
 		"a missing key":          {"keys/lead1.pub", "keys/lead9.pub", "keys/lead9", "no such file", ""},
 		"a CA for a key":         {"keys/lead1.pub", "keys/ca.pem", "keys/ca.pem}\n  lead-2", "read public key", ""},
@@ -102,7 +103,6 @@ func TestLoadRefusesWithPosition(t *testing.T) {
 		"provenance by no builder":  {"quantize], signers: [trainer]}", "quantize], signers: [data]}", "{types", "nobody can meet this", "builders"},
 		"too high a level":          {"quantize], signers: [trainer]}", "quantize], signers: [trainer], level: 3}", "{types", "level 3 or more", "builders"},
 		"inputs without provenance": {"    provenance: {types: [finetune, quantize], signers: [trainer]}\n", "", "base-model", "asks for no provenance", ""},
-		"uncovered of no signature": {"signature: [trainer]", "uncovered: [README.md]", "[README.md]", "asks for none", ""},
 		"an uncovered path":         {"signature: [trainer]", "signature: [trainer]\n    uncovered: [../README.md]", "../README", "no path", ""},
 		"an undefined step":         {"step: clean-data, min: 1", "step: clean, min: 1", "clean, min", `no step "clean"`, ""},
 		"an unreachable step":       {"dataset.train: {step: clean-data, min: 1}", "dataset.train: {uri: https://acme.example/d}", "clean-data: {kind", `step "clean-data" is never asked`, ""},
@@ -112,6 +112,7 @@ func TestLoadRefusesWithPosition(t *testing.T) {
 		"more min than max":         {"{step: clean-data, min: 1}", "{step: clean-data, min: 3, max: 2}", "2}", "min 3 and max 2", ""},
 		"a bad pattern of URIs":     {`uri: ["git+https://github.com/acme/train"]`, `uriPattern: ["["]`, `"["`, "missing closing", ""},
 		"a digest that is none":     {`uri: ["git+https://github.com/acme/train"]`, `pinned: ["gitCommit:123"]`, `"gitCommit:123"`, "no digest", ""},
+		"a truth in capitals":       {`uri: ["git+https://github.com/acme/train"]`, `uri: git, allowDirty: True`, "True", "allowDirty", "true or false"},
 		"a truth that is none":      {`uri: ["git+https://github.com/acme/train"]`, `uri: git, allowDirty: yes`, "yes", "allowDirty", ""},
 
 		"an unknown type":              {"type: approval", "type: aproval", "aproval", "unknown type of statement", "did you mean approval?"},

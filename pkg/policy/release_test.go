@@ -87,30 +87,35 @@ func TestStateRemembersAReleaseOnlyAfterAYes(t *testing.T) {
 	}
 }
 
-func TestWalkRefusesAnAdapterOnAnotherBase(t *testing.T) {
-	set := func(base string) *story {
-		s := newStory()
-		s.doc.Targets = map[string]string{"adapter": "release", "model": "served"}
-		s.doc.Steps["release"].Kind = "adapter"
-		s.doc.Steps["served"] = &policy.Step{Name: "served", Signature: &policy.Quorum{Signers: []string{"trainer"}, Distinct: 1}}
-		s.nodes[idRelease].Evidence[0].Kind = "adapter"
-		for _, e := range s.nodes[idRelease].Evidence[1:] {
-			e.Claim.Kind = "adapter"
-		}
-		if s.nodes[base] == nil {
-			s.nodes[base] = &policy.Facts{Artifact: policy.Artifact{ID: base, Files: 1}}
-		}
-		s.add(base, signature("trainer", "model"))
-		s.more = []string{base}
-		return s
+// adapterOn is the story as that of an adapter, which is used with the artifact base.
+func adapterOn(base string) *story {
+	s := newStory()
+	s.doc.Targets = map[string]string{"adapter": "release", "model": "served"}
+	s.doc.Steps["release"].Kind = "adapter"
+	s.doc.Steps["served"] = &policy.Step{Name: "served", Signature: &policy.Quorum{Signers: []string{"trainer"}, Distinct: 1}}
+	s.nodes[idRelease].Evidence[0].Kind = "adapter"
+	for _, e := range s.nodes[idRelease].Evidence[1:] {
+		e.Claim.Kind = "adapter"
 	}
-	if d := set(idBase).decide(); d.Verdict() != policy.Yes {
+	if s.nodes[base] == nil {
+		s.nodes[base] = &policy.Facts{Artifact: policy.Artifact{ID: base, Files: 1}}
+	}
+	s.add(base, signature("trainer", "model"))
+	s.more = []string{base}
+	return s
+}
+
+func TestWalkRefusesAnAdapterOnAnotherBase(t *testing.T) {
+	if d := adapterOn(idBase).decide(); d.Verdict() != policy.Yes {
 		t.Errorf("on its base: %s because of %v\n%+v", d.Verdict(), d.Reasons(), d.Checks)
 	}
-	if d := set(idOther).decide(); d.Verdict() != policy.No || !slices.Equal(d.Reasons(), []policy.Reason{policy.BaseMismatch}) {
-		t.Errorf("on another: %s because of %v", d.Verdict(), d.Reasons())
+	other := adapterOn(idOther)
+	other.nodes[idOther].Artifact.Ref = "./other"
+	if d := other.decide(); d.Verdict() != policy.No || !slices.Equal(d.Reasons(), []policy.Reason{policy.BaseMismatch}) ||
+		named(d.Checks, "base").Detail != "it was made for base "+idBase+", and is used with ./other" {
+		t.Errorf("on another: %s because of %v\n%+v", d.Verdict(), d.Reasons(), d.Checks)
 	}
-	unknown := set(idBase)
+	unknown := adapterOn(idBase)
 	unknown.doc.Steps["release"].Provenance, unknown.doc.Steps["release"].Inputs = nil, nil
 	if d := unknown.decide(); d.Verdict() != policy.No || !slices.Contains(d.Reasons(), policy.BaseMismatch) {
 		t.Errorf("made for nobody knows which: %s because of %v", d.Verdict(), d.Reasons())

@@ -14,10 +14,8 @@ var excusable = []string{TypeTestResult, TypeVulnerabilities}
 // require finds out whether what r asks for is stated of p's artifact: by enough distinct principals, fresh, true of the
 // rule, and said by none of them to be otherwise since.
 func (w *Walk) require(p *place, r *Requirement) Check {
-	spoke, missed := w.claims(p, r.Type, r.Signers)
-	spoke = slices.DeleteFunc(spoke, func(s spoken) bool {
-		return r.Subtype != "" && s.Claim.Subtype != r.Subtype || r.scope != "" && !inScope(s.Claim.Fields, r.scope)
-	})
+	spoke, missed := w.claims(p, r.Type, r.Subtype, r.Signers)
+	spoke = slices.DeleteFunc(spoke, func(s spoken) bool { return r.scope != "" && !inScope(s.Claim.Fields, r.scope) })
 	if r.Latest {
 		spoke = newest(spoke)
 	}
@@ -110,7 +108,7 @@ func (w *Walk) refuse(p *place, r *Requirement, s spoken) []Finding {
 	if !s.Claim.Expires.IsZero() && w.o.Now.After(s.Claim.Expires) {
 		out = append(out, Finding{Code: Stale, Got: s.Claim.Expires.UTC().Format(time.RFC3339), Detail: "it expired " + s.Claim.Expires.UTC().Format(time.RFC3339)})
 	}
-	if r.Type == TypeApproval && !r.OwnWork && slices.Contains(p.authors, s.by) {
+	if r.Type == TypeApproval && !r.OwnWork && w.ownWork(p, s.Evidence) {
 		out = append(out, Finding{Code: OwnWork, Detail: s.by + " made the artifact and approved it"})
 	}
 	if r.Rule != nil {
@@ -169,7 +167,7 @@ func (w *Walk) lacking(p *place, r *Requirement, good, noes []spoken, missed []F
 		return failed(r.Name, detail, unique(append(missed, Finding{Code: QuorumMissed, Detail: detail}))...)
 	}
 	if len(missed) > 0 {
-		return failed(r.Name, missed[0].Detail, unique(missed)...)
+		return failed(r.Name, fmt.Sprintf("no %s by %s holds: %s", r.describe(), names(r.Signers), missed[0].Detail), unique(missed)...)
 	}
 	if waiver := w.waiver(p, r, EvidenceMissing); waiver != nil && slices.Contains(excusable, r.Type) {
 		return w.excused(p, r, waiver)
@@ -179,8 +177,11 @@ func (w *Walk) lacking(p *place, r *Requirement, good, noes []spoken, missed []F
 }
 
 func (r *Requirement) describe() string {
-	if r.Subtype != "" {
+	switch {
+	case r.Subtype != "":
 		return r.Type + " " + r.Subtype
+	case r.scope != "":
+		return r.Type + " for " + r.scope
 	}
 	return r.Type
 }
@@ -224,8 +225,10 @@ func principals(all []spoken) []string {
 // unique drops findings that say the same as one before.
 func unique(findings []Finding) []Finding {
 	var out []Finding
+	seen := make(map[Finding]bool, len(findings))
 	for _, f := range findings {
-		if !slices.Contains(out, f) {
+		if !seen[f] {
+			seen[f] = true
 			out = append(out, f)
 		}
 	}

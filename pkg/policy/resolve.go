@@ -70,14 +70,14 @@ func (w *Walk) checkPolicy() []Check {
 
 // checkBase refuses an adapter that is used together with another base than it was made for.
 func (w *Walk) checkBase(p *place) {
-	if len(w.targets) < 2 || w.doc.signedKind(p.facts) != kindAdapter {
+	if len(w.targets) < 2 || !w.isAdapter(p) {
 		return
 	}
-	base := ""
+	base, name := "", ""
 	if p.account != nil {
 		for _, in := range p.account.Claim.Making.Inputs {
 			if in.Role == roleBase {
-				base = in.Digest
+				base, name = in.Digest, in.Name
 			}
 		}
 	}
@@ -85,11 +85,24 @@ func (w *Walk) checkBase(p *place) {
 		p.add(Check{Name: "base", Verdict: Yes, Detail: "used with the base that it was made for, " + base})
 		return
 	}
-	detail := "it was made for another base than those that it is used with"
+	var with []string
+	for _, t := range w.targets {
+		if t != p {
+			with = append(with, t.facts.Artifact.Ref)
+		}
+	}
+	detail := fmt.Sprintf("it was made for %s %s, and is used with %s", name, base, names(with))
 	if base == "" {
 		detail = "no account that is believed says which base it was made for"
 	}
 	p.add(failed("base", detail, Finding{Code: BaseMismatch, Want: base, Detail: detail}))
+}
+
+// isAdapter reports whether anybody whom the policy knows calls p's artifact an adapter, whatever others call it.
+func (w *Walk) isAdapter(p *place) bool {
+	return slices.Contains(w.doc.signedKinds(p.facts), kindAdapter) || slices.ContainsFunc(p.evidence, func(e Evidence) bool {
+		return e.Claim != nil && e.Claim.Kind == kindAdapter && len(e.Findings) == 0 && w.known.Accepts(e)
+	})
 }
 
 // resolve decides on p and on all that it leads to, each once.
@@ -102,18 +115,19 @@ func (w *Walk) resolve(p *place) {
 	if len(p.checks)+len(p.edges)+len(p.step.AnyOf) == 0 { // Load refuses such a step
 		p.add(failed("step", "the policy asks for nothing here", Finding{Code: PolicyUnusable, Detail: "the step " + p.step.Name + " asks for nothing"}))
 	}
-	own := p.checks
-	p.denies = denies(findings(own))
-	checks := slices.Clone(own)
+	var led []Check
 	for _, e := range p.edges {
-		checks = append(checks, w.resolveEdge(p, e))
+		led = append(led, w.resolveEdge(p, e))
 	}
 	if len(p.step.AnyOf) > 0 {
-		checks = append(checks, w.resolveWays(p))
-		p.denies = p.denies || slices.ContainsFunc(p.ways, func(a *way) bool { return a.denies })
+		led = append(led, w.resolveWays(p))
 	}
-	p.checks = checks
-	p.verdict, p.reasons = weigh(own, checks)
+	w.checkKind(p)
+	w.concludeEvidence(p)
+	own := p.checks
+	p.checks = slices.Concat(own, led)
+	p.denies = slices.ContainsFunc(p.checks, func(c Check) bool { return c.denies })
+	p.verdict, p.reasons = weigh(own, p.checks)
 	p.state = judged
 }
 
@@ -155,7 +169,9 @@ func (w *Walk) resolveEdge(p *place, e *edge) Check {
 	name := e.input.Role
 	what := e.input.Name + " " + e.input.Digest
 	if len(e.findings) > 0 {
-		return failed(name, what+": "+e.findings[0].Detail, e.findings...)
+		c := failed(name, what+": "+e.findings[0].Detail, e.findings...)
+		c.denies = slices.ContainsFunc(e.findings, func(f Finding) bool { return f.Code == Revoked })
+		return c
 	}
 	if e.to == nil {
 		return Check{Name: name, Verdict: Yes, Detail: what + ": " + e.rule}
@@ -174,7 +190,7 @@ func (w *Walk) resolveEdge(p *place, e *edge) Check {
 	if e.to.verdict == Yes {
 		return Check{Name: name, Verdict: Yes, Detail: what + ": " + e.rule}
 	}
-	return Check{Name: name, Verdict: e.to.verdict, Detail: fmt.Sprintf("%s: %s, %s", what, e.rule, e.to.verdict), Findings: passedOn(name, e.input, e.to.reasons)}
+	return Check{Name: name, Verdict: e.to.verdict, Detail: fmt.Sprintf("%s: %s, %s", what, e.rule, e.to.verdict), Findings: passedOn(name, e.input, e.to.reasons), denies: e.to.denies}
 }
 
 // passedOn is what stands in the way further down, with the way there.
@@ -213,10 +229,13 @@ func (w *Walk) resolveWays(p *place) Check {
 	var denied, missed []Finding
 	best := No
 	for _, a := range p.ways {
-		if a.to != nil {
+		switch {
+		case a.vsa != nil:
+			a.check = w.summed(p, a.vsa)
+		case a.to != nil:
 			a.resolve(w)
 		}
-		if a.denies {
+		if a.check.denies {
 			denied = append(denied, a.check.Findings...)
 		}
 		best = max(best, a.check.Verdict)
@@ -227,7 +246,9 @@ func (w *Walk) resolveWays(p *place) Check {
 	}
 	switch {
 	case len(denied) > 0:
-		return failed("any-of", "a trusted signer says no", unique(denied)...)
+		c := failed("any-of", "a trusted signer says no", unique(denied)...)
+		c.denies = true
+		return c
 	case len(held) > 0:
 		return Check{Name: "any-of", Verdict: Yes, Detail: held[0]}
 	}
@@ -250,8 +271,7 @@ func (a *way) resolve(w *Walk) {
 		a.check = Check{Name: a.name, Verdict: Yes, Detail: a.name}
 		return
 	}
-	a.check = Check{Name: a.name, Verdict: a.to.verdict, Detail: a.name + ": " + a.to.verdict.String(), Findings: a.to.reasons}
-	a.denies = a.to.denies
+	a.check = Check{Name: a.name, Verdict: a.to.verdict, Detail: a.name + ": " + a.to.verdict.String(), Findings: a.to.reasons, denies: a.to.denies}
 }
 
 // decision is the answer on a target, with every place that it rests on.
@@ -303,7 +323,7 @@ func (p *place) link() Link {
 	for _, e := range p.edges {
 		out := Edge{Role: e.input.Role, Name: e.input.Name, Class: e.input.Class, Digest: e.input.Digest, URI: e.input.URI, Verdict: Yes, Why: e.rule}
 		if p.account != nil && p.account.Signer != nil {
-			out.Signer, out.Time = p.account.Signer.String(), p.account.Time
+			out.Signer, out.Principal, out.Time = p.account.Signer.String(), p.account.Principal, p.account.Time
 		}
 		if e.to != nil {
 			out.Step, out.Verdict = e.to.step.Name, e.to.verdict

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hallmark-project/hallmark/pkg/trust"
@@ -14,10 +15,14 @@ const maxJump = 1000
 
 // revoked is what the one list that counts says, ready to be asked. The list is nil where there is none.
 type revoked struct {
-	list     *Revocations
-	problems []Finding
-	byDigest map[string]*Revocation // by class and digest
-	files    bool                   // single files are revoked
+	list       *Revocations
+	problems   []Finding
+	byDigest   map[string]*Revocation // by class and digest
+	byBuilder  map[string]*Revocation
+	bySource   map[string]*Revocation
+	signers    []*Revocation // of identities
+	files      bool          // single files are revoked
+	filesBelow bool          // with all that was made from them
 }
 
 // keys are what the list revokes, each in one text that changes with everything but the reason.
@@ -43,6 +48,41 @@ func (e *Revocation) key() string {
 	return fmt.Sprintf("%s descendants=%v since=%s", what, e.Descendants, e.Since.UTC().Format(time.RFC3339Nano))
 }
 
+// reach is how far one thing is revoked.
+type reach struct {
+	descendants bool
+	since       time.Time
+}
+
+// parseKey undoes key. What is no such text, as a state may hold, reaches nowhere.
+func parseKey(key string) (what string, r reach, ok bool) {
+	at := strings.LastIndex(key, " descendants=")
+	if at < 0 {
+		return "", reach{}, false
+	}
+	flag, since, _ := strings.Cut(key[at+len(" descendants="):], " since=")
+	t, err := time.Parse(time.RFC3339Nano, since)
+	return key[:at], reach{flag == "true", t}, err == nil
+}
+
+// dropped returns those of keys before that r revokes no longer, or not as far: a list only ever grows.
+func (r *Revocations) dropped(before []string) []string {
+	have := make(map[string]reach, len(r.Entries))
+	for _, key := range r.keys() {
+		what, how, _ := parseKey(key)
+		have[what] = how
+	}
+	var out []string
+	for _, key := range before {
+		what, was, ok := parseKey(key)
+		is, kept := have[what]
+		if !ok || !kept || was.descendants && !is.descendants || is.since.After(was.since) {
+			out = append(out, key)
+		}
+	}
+	return out
+}
+
 // chooseList finds the list that counts: the newest by anybody whom the policy trusts for it.
 func (w *Walk) chooseList() *revoked {
 	out := &revoked{}
@@ -50,6 +90,7 @@ func (w *Walk) chooseList() *revoked {
 		return out
 	}
 	var missed []Finding
+	var held []*Revocations
 	for i := range w.o.Lists {
 		l := &w.o.Lists[i]
 		by, findings := w.doc.speaker(w.doc.Lists.Signers, &l.Evidence)
@@ -64,11 +105,9 @@ func (w *Walk) chooseList() *revoked {
 		if l.Evidence.Time != nil && l.Evidence.Time.After(w.latest) {
 			w.latest = *l.Evidence.Time
 		}
+		held = append(held, l)
 		if out.list == nil || l.Sequence > out.list.Sequence {
 			out.list = l
-		} else if l.Sequence == out.list.Sequence && !slices.Equal(l.keys(), out.list.keys()) {
-			out.problems = append(out.problems, Finding{Code: RevocationsRollback, Where: l.Evidence.Where,
-				Detail: fmt.Sprintf("two lists of sequence %d differ", l.Sequence)})
 		}
 	}
 	if out.list == nil {
@@ -76,16 +115,42 @@ func (w *Walk) chooseList() *revoked {
 		return out
 	}
 	out.problems = append(out.problems, w.refuseList(out.list)...)
+	for _, l := range held {
+		out.problems = append(out.problems, out.list.contradicts(l)...)
+	}
 	out.index()
 	return out
 }
 
+// contradicts says how another list, which is no newer, speaks against r.
+func (r *Revocations) contradicts(other *Revocations) []Finding {
+	if other.Sequence == r.Sequence {
+		if slices.Equal(r.keys(), other.keys()) {
+			return nil
+		}
+		return []Finding{{Code: RevocationsRollback, Where: other.Evidence.Where, Detail: fmt.Sprintf("two lists of number %d differ", r.Sequence)}}
+	}
+	var out []Finding
+	for _, key := range r.dropped(other.keys()) {
+		out = append(out, Finding{Code: RevocationsRollback, Where: other.Evidence.Where, Detail: fmt.Sprintf("no longer revoked, and was by list %d: %s", other.Sequence, key)})
+	}
+	return out
+}
+
 func (r *revoked) index() {
-	r.byDigest = map[string]*Revocation{}
+	r.byDigest, r.byBuilder, r.bySource = map[string]*Revocation{}, map[string]*Revocation{}, map[string]*Revocation{}
 	for i := range r.list.Entries {
-		if e := &r.list.Entries[i]; e.Digest != "" {
+		switch e := &r.list.Entries[i]; {
+		case e.Digest != "":
 			r.byDigest[e.Class+" "+e.Digest] = e
-			r.files = r.files || e.Class == "file"
+			r.files = r.files || e.Class == classFile
+			r.filesBelow = r.filesBelow || e.Class == classFile && e.Descendants
+		case e.Identity != nil:
+			r.signers = append(r.signers, e)
+		case e.Builder != "":
+			r.byBuilder[e.Builder] = e
+		case e.Source != "":
+			r.bySource[e.Source] = e
 		}
 	}
 }
@@ -101,7 +166,7 @@ func (w *Walk) refuseList(l *Revocations) []Finding {
 	case w.o.Now.After(l.Expires):
 		out = append(out, Finding{Code: RevocationsStale, Where: l.Evidence.Where, Detail: "the list expired " + l.Expires.UTC().Format(time.RFC3339)})
 	case most > 0 && w.o.Now.Sub(issued) > most:
-		out = append(out, Finding{Code: RevocationsStale, Where: l.Evidence.Where, Detail: fmt.Sprintf("issued %s, older than %s", issued.UTC().Format(time.RFC3339), most)})
+		out = append(out, Finding{Code: RevocationsStale, Where: l.Evidence.Where, Detail: fmt.Sprintf("the list was issued %s, older than %s", issued.UTC().Format(time.RFC3339), span(most))})
 	case issued.After(w.o.Now.Add(skew)):
 		out = append(out, Finding{Code: ClockBehind, Where: l.Evidence.Where, Detail: "the list was issued " + issued.UTC().Format(time.RFC3339)})
 	}
@@ -111,17 +176,14 @@ func (w *Walk) refuseList(l *Revocations) []Finding {
 	}
 	switch {
 	case l.Sequence < before.Sequence:
-		out = append(out, Finding{Code: RevocationsRollback, Detail: fmt.Sprintf("sequence %d, and %d was seen", l.Sequence, before.Sequence)})
+		out = append(out, Finding{Code: RevocationsRollback, Where: l.Evidence.Where, Detail: fmt.Sprintf("number %d of the list of what is revoked, and number %d was seen before", l.Sequence, before.Sequence)})
 	case l.Sequence-before.Sequence > maxJump:
-		out = append(out, Finding{Code: RevocationsRollback, Detail: fmt.Sprintf("sequence %d, more than %d beyond %d", l.Sequence, maxJump, before.Sequence)})
+		out = append(out, Finding{Code: RevocationsRollback, Where: l.Evidence.Where, Detail: fmt.Sprintf("number %d of the list of what is revoked, more than %d beyond number %d, which was seen before", l.Sequence, maxJump, before.Sequence)})
 	case l.Sequence == before.Sequence && !slices.Equal(l.keys(), before.Revoked):
-		out = append(out, Finding{Code: RevocationsRollback, Detail: fmt.Sprintf("another list of sequence %d was seen", l.Sequence)})
+		out = append(out, Finding{Code: RevocationsRollback, Where: l.Evidence.Where, Detail: fmt.Sprintf("another list of number %d was seen before", l.Sequence)})
 	}
-	have := l.keys()
-	for _, key := range before.Revoked {
-		if _, kept := slices.BinarySearch(have, key); !kept {
-			out = append(out, Finding{Code: RevocationsRollback, Detail: "no longer revoked, and was: " + key})
-		}
+	for _, key := range l.dropped(before.Revoked) {
+		out = append(out, Finding{Code: RevocationsRollback, Where: l.Evidence.Where, Detail: "no longer on it, and was: " + key})
 	}
 	return out
 }
@@ -133,7 +195,7 @@ func (r *revoked) digest(class, digest string, self bool) *Finding {
 	if e == nil || !self && !e.Descendants {
 		return nil
 	}
-	return &Finding{Code: Revoked, Got: digest, Detail: fmt.Sprintf("%s %s is revoked: %s", class, digest, e.Reason)}
+	return &Finding{Code: Revoked, Where: r.list.Evidence.Where, Got: digest, Detail: fmt.Sprintf("%s %s is revoked: %s", class, digest, e.Reason)}
 }
 
 // screen looks up an artifact and its files. What is revoked for itself alone stands in the way where it is used, not
@@ -147,20 +209,30 @@ func (r *revoked) screen(p *place) []Check {
 		findings = append(findings, *f)
 	}
 	for _, file := range p.facts.Files {
-		if f := r.digest("file", file, p.target); f != nil {
+		if f := r.digest(classFile, file, p.target); f != nil {
 			findings = append(findings, *f)
 		}
 	}
-	if r.files && p.facts.Files == nil {
+	denies := len(findings) > 0
+	if (r.filesBelow || r.files && p.target) && p.facts.Files == nil {
 		findings = append(findings, Finding{Code: FilesUnknown, Got: p.id(), Detail: "single files are revoked, and this artifact's are not known"})
 	}
 	if len(findings) > 0 {
-		return []Check{failed("revocations", findings[0].Detail, findings...)}
+		c := failed("revocations", findings[0].Detail, findings...)
+		c.denies = denies
+		return []Check{c}
 	}
 	if !p.target {
 		return nil
 	}
-	return []Check{{Name: "revocations", Verdict: Yes, Detail: fmt.Sprintf("list %d of %s, %d entries", r.list.Sequence, r.list.Issued.UTC().Format("2006-01-02 15:04 UTC"), len(r.list.Entries))}}
+	return []Check{{Name: "revocations", Verdict: Yes, Detail: fmt.Sprintf("not on list %d of %s, which has %s", r.list.Sequence, r.list.Issued.UTC().Format("2006-01-02 15:04 UTC"), entries(len(r.list.Entries)))}}
+}
+
+func entries(n int) string {
+	if n == 1 {
+		return "1 entry"
+	}
+	return fmt.Sprintf("%d entries", n)
 }
 
 // evidence says that a bundle, or its signer at the time, is revoked; nil: neither is. Only trusted time shows that
@@ -169,12 +241,13 @@ func (r *revoked) evidence(e *Evidence) *Finding {
 	if r.list == nil || e.Signer == nil {
 		return nil
 	}
-	if f := r.digest("attestation", e.Digest, true); f != nil {
-		return f
+	for _, name := range []string{e.Digest, e.Twin} {
+		if f := r.digest(classAttestation, name, true); f != nil {
+			return f
+		}
 	}
-	for i := range r.list.Entries {
-		entry := &r.list.Entries[i]
-		if entry.Identity != nil && entry.Identity.is(*e.Signer) && !e.before(entry.Since) {
+	for _, entry := range r.signers {
+		if entry.Identity.is(*e.Signer) && !e.before(entry.Since) {
 			return &Finding{Code: Revoked, Got: e.Signer.String(), Detail: fmt.Sprintf("%s is revoked since %s: %s", e.Signer, entry.Since.UTC().Format(time.RFC3339), entry.Reason)}
 		}
 	}
@@ -194,46 +267,20 @@ func (i *RevokedSigner) is(s trust.Signer) bool {
 	return s.Method == trust.MethodKeyless && s.Issuer == i.Issuer && s.Subject == i.Subject
 }
 
-// making says that an account names a builder, source or commit that is revoked; nil: none is.
-func (r *revoked) making(e *Evidence) *Finding {
-	if r.list == nil {
+// builder says that an account names a builder that is revoked; nil: it does not.
+func (r *revoked) builder(e *Evidence) *Finding {
+	entry := r.byBuilder[e.Claim.Making.Builder]
+	if entry == nil || e.before(entry.Since) {
 		return nil
 	}
-	m := e.Claim.Making
-	for i := range r.list.Entries {
-		entry := &r.list.Entries[i]
-		if entry.Builder != "" && entry.Builder == m.Builder && !e.before(entry.Since) {
-			return &Finding{Code: Revoked, Got: m.Builder, Detail: fmt.Sprintf("builder %s is revoked: %s", m.Builder, entry.Reason)}
-		}
-	}
-	for _, in := range m.Inputs {
-		if f := r.source(e, in.URI); f != nil {
-			return f
-		}
-		if in.Class == classArtifact && in.Content { // followed, or refused by the step, and looked up there
-			continue
-		}
-		if f := r.digest(in.Class, in.Digest, false); f != nil {
-			return f
-		}
-	}
-	return nil
+	return &Finding{Code: Revoked, Got: entry.Builder, Detail: fmt.Sprintf("builder %s is revoked: %s", entry.Builder, entry.Reason)}
 }
 
-// origin says that an artifact was let in from a source that is revoked; nil: it was not.
-func (r *revoked) origin(e *Evidence) *Finding {
-	if r.list == nil {
-		return nil
-	}
-	return r.source(e, e.Claim.Upstream)
-}
-
+// source says that where something is from, as e says, is revoked; nil: it is not.
 func (r *revoked) source(e *Evidence, uri string) *Finding {
-	for i := range r.list.Entries {
-		entry := &r.list.Entries[i]
-		if entry.Source != "" && entry.Source == uri && !e.before(entry.Since) {
-			return &Finding{Code: Revoked, Got: uri, Detail: fmt.Sprintf("source %s is revoked: %s", uri, entry.Reason)}
-		}
+	entry := r.bySource[uri]
+	if entry == nil || e.before(entry.Since) {
+		return nil
 	}
-	return nil
+	return &Finding{Code: Revoked, Got: uri, Detail: fmt.Sprintf("source %s is revoked: %s", uri, entry.Reason)}
 }

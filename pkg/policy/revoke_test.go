@@ -98,9 +98,13 @@ func TestWalkHoldsListsOfRevocationsToTheirRules(t *testing.T) {
 			s.o.Lists = append(s.o.Lists, other)
 		}, ""},
 		"files, and unknown ones": {func(s *story, l *policy.Revocations) {
-			l.Entries = append(l.Entries, policy.Revocation{Class: "file", Digest: idOther})
+			l.Entries = append(l.Entries, policy.Revocation{Class: "file", Digest: idOther, Descendants: true})
 			s.nodes[idBase].Files = nil
 		}, policy.FilesUnknown},
+		"files of what is used alone, and unknown ones below": {func(s *story, l *policy.Revocations) {
+			l.Entries = append(l.Entries, policy.Revocation{Class: "file", Digest: idOther})
+			s.nodes[idBase].Files = nil
+		}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStory()

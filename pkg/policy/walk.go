@@ -32,6 +32,9 @@ type Walk struct {
 	wants   []string            // artifacts in pending that Wants has not named
 	latest  time.Time           // the latest trusted time that was seen
 	capped  bool
+
+	known  Policy   // by whom the policy knows, for whatever
+	makers []string // principals whom a step trusts to sign an artifact or to say how it was made
 }
 
 // spot is one artifact in one place of a chain.
@@ -54,7 +57,17 @@ type Want struct {
 
 // NewWalk begins a walk.
 func NewWalk(doc *Document, o WalkOptions) *Walk {
-	w := &Walk{doc: doc, o: o, nodes: map[string]*Facts{}, places: map[spot]*place{}, pending: map[string][]*place{}}
+	w := &Walk{doc: doc, o: o, nodes: map[string]*Facts{}, places: map[spot]*place{}, pending: map[string][]*place{}, known: doc.Signers()}
+	for _, name := range slices.Sorted(maps.Keys(doc.Steps)) {
+		if q := doc.Steps[name].Signature; q != nil {
+			w.makers = append(w.makers, q.Signers...)
+		}
+		if p := doc.Steps[name].Provenance; p != nil {
+			w.makers = append(w.makers, p.Signers...)
+		}
+	}
+	slices.Sort(w.makers)
+	w.makers = slices.Compact(w.makers)
 	w.revoked = w.chooseList()
 	return w
 }
@@ -92,15 +105,18 @@ func (w *Walk) Start(targets ...Facts) {
 func (d *Document) target(f *Facts) (*Step, *Finding) {
 	name := d.Targets[""]
 	if len(d.Targets) > 1 || name == "" {
-		kind := d.signedKind(f)
-		if kind == "" {
+		kinds := d.signedKinds(f)
+		switch {
+		case len(kinds) == 0:
 			return &Step{}, &Finding{Code: NoEvidence, Detail: "no trusted signature says whether it is a model, an adapter or a dataset"}
+		case len(kinds) > 1: // whichever counts, somebody chose the step who should not have
+			return &Step{}, &Finding{Code: WrongKind, Got: names(kinds), Detail: "signers differ on what it is: " + names(kinds)}
 		}
-		if byKind, ok := d.Targets[kind]; ok {
+		if byKind, ok := d.Targets[kinds[0]]; ok {
 			name = byKind
 		}
 		if name == "" {
-			return &Step{}, &Finding{Code: WrongKind, Got: kind, Detail: "the policy has no target for this kind"}
+			return &Step{}, &Finding{Code: WrongKind, Got: kinds[0], Detail: "the policy has no target for this kind"}
 		}
 	}
 	if step := d.Steps[name]; step != nil {
@@ -109,15 +125,17 @@ func (d *Document) target(f *Facts) (*Step, *Finding) {
 	return &Step{}, &Finding{Code: PolicyUnusable, Detail: fmt.Sprintf("the policy has no step %q", name)}
 }
 
-// signedKind is what a signature by anybody whom d knows calls the artifact; empty where none holds.
-func (d *Document) signedKind(f *Facts) string {
+// signedKinds is what signatures by anybody whom d knows call the artifact, each once, sorted; none where none holds.
+func (d *Document) signedKinds(f *Facts) []string {
 	all := d.Signers()
+	var kinds []string
 	for _, e := range f.Evidence {
 		if e.Signature && e.Compared && len(e.Findings) == 0 && e.Kind != "" && all.Accepts(e) {
-			return e.Kind
+			kinds = append(kinds, e.Kind)
 		}
 	}
-	return ""
+	slices.Sort(kinds)
+	return slices.Compact(kinds)
 }
 
 // Wants returns the artifacts that the links trusted so far lead to and that were not added yet, in order of ID. Each is
@@ -129,9 +147,11 @@ func (w *Walk) Wants() []Want {
 	out := make([]Want, 0, len(ids))
 	for _, id := range ids {
 		want := Want{ID: id}
+		seen := map[string]bool{}
 		for _, p := range w.pending[id] {
 			for _, uri := range p.uris {
-				if !slices.Contains(want.URIs, uri) {
+				if !seen[uri] {
+					seen[uri] = true
 					want.URIs = append(want.URIs, uri)
 				}
 			}
@@ -177,7 +197,7 @@ func (w *Walk) see(f *Facts) {
 func (w *Walk) follow(step, id, uri string, depth int) *place {
 	at := spot{step, id}
 	if p := w.places[at]; p != nil {
-		if uri != "" && p.facts == nil {
+		if uri != "" {
 			p.uris = append(p.uris, uri)
 		}
 		return p
@@ -255,6 +275,19 @@ func (d *Document) speaker(names []string, e *Evidence) (string, []Finding) {
 		}
 	}
 	return "", nil
+}
+
+// principal is the name of who a signer is; empty for nobody of d.
+func (d *Document) principal(s *trust.Signer) string {
+	if s == nil {
+		return ""
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.Identities)) {
+		if (Policy{Signers: d.Identities[name]}).Trusts(*s) {
+			return name
+		}
+	}
+	return ""
 }
 
 // forms are the identities of several principals.

@@ -369,7 +369,7 @@ func waiver(code policy.Reason, evidence string) policy.Waiver {
 func summary() policy.Claim {
 	return policy.Claim{Type: policy.TypeVSA, Subject: idBase, Kind: "model", At: ago(day), VSA: &policy.VSAClaim{
 		Verifier: "https://acme.example/verify", Resource: "oci://example.com/base", Policy: artifactID("policy"),
-		Ancestors: []string{idOther}, Oldest: ago(20 * day)}}
+		Ancestors: []policy.Ancestor{{Class: "artifact", Digest: idOther}}, Oldest: ago(20 * day)}}
 }
 
 func TestWalkRefusesSummariesThatMayNotStandForABase(t *testing.T) {
@@ -386,6 +386,10 @@ func TestWalkRefusesSummariesThatMayNotStandForABase(t *testing.T) {
 		"a revoked below": {func(s *story, _ *policy.Claim) {
 			s.revoke(policy.Revocation{Class: "artifact", Digest: idOther, Descendants: true})
 		}, policy.Revoked},
+		"a revoked bundle": {func(s *story, c *policy.Claim) {
+			c.VSA.Inputs = []string{artifactID("bundle")}
+			s.revoke(policy.Revocation{Class: "attestation", Digest: artifactID("bundle")})
+		}, policy.VSARefused},
 		"a later failure": {func(s *story, c *policy.Claim) {
 			no := *c
 			no.SaysNo, no.At = true, ago(time.Hour)

@@ -8,10 +8,10 @@ import (
 
 // way is one way to satisfy a step's anyOf.
 type way struct {
-	name   string
-	check  Check
-	denies bool   // a trusted signer says no here, whatever other ways say
-	to     *place // the same artifact in another step; nil: check is all
+	name  string
+	check Check
+	vsa   *VSA   // a summary may stand for it: decided once every input that leads here has said where it is
+	to    *place // the same artifact in another step; nil: check is all
 }
 
 // checkRelease holds the artifact to its place in a channel.
@@ -20,7 +20,7 @@ func (w *Walk) checkRelease(p *place) {
 	if r == nil {
 		return
 	}
-	spoke, missed := w.claims(p, TypeRelease, r.Signers)
+	spoke, missed := w.claims(p, TypeRelease, "", r.Signers)
 	var best *spoken
 	for i, s := range spoke {
 		if s.Claim.Release != nil && s.Claim.Release.Channel == r.Channel && (best == nil || s.Claim.Release.Sequence > best.Claim.Release.Sequence) {
@@ -47,10 +47,14 @@ func (w *Walk) checkRelease(p *place) {
 			p.add(Check{Name: "release", Verdict: Yes, Detail: fmt.Sprintf("%s, older than %d; rolled back: %s", detail, floor, c.Detail)})
 			return
 		}
-		p.add(failed("release", detail, append([]Finding{{Code: ReleaseRollback, Detail: fmt.Sprintf("the channel has seen %d", floor)}}, c.Findings...)...))
+		p.add(failed("release", detail, append([]Finding{older(p.released, floor)}, c.Findings...)...))
 	default:
-		p.add(failed("release", detail, Finding{Code: ReleaseRollback, Detail: fmt.Sprintf("the channel has seen %d", floor)}))
+		p.add(failed("release", detail, older(p.released, floor)))
 	}
+}
+
+func older(r *ReleaseClaim, floor uint64) Finding {
+	return Finding{Code: ReleaseRollback, Detail: fmt.Sprintf("release %d of channel %s, which has seen %d", r.Sequence, r.Channel, floor)}
 }
 
 // floor is the lowest sequence that a channel takes, and whether anything is known of it. What was seen first in an empty
@@ -70,7 +74,7 @@ func (w *Walk) checkWays(p *place) {
 		case a.Ingested != nil:
 			p.ways = append(p.ways, w.ingested(p, a.Ingested))
 		case a.VSA != nil:
-			p.ways = append(p.ways, w.summed(p, a.VSA))
+			p.ways = append(p.ways, &way{name: "vsa", vsa: a.VSA})
 		case len(a.Pinned) > 0:
 			c := Check{Name: "pinned", Verdict: Yes, Detail: "named by the policy"}
 			if !slices.Contains(a.Pinned, p.id()) {
@@ -89,14 +93,16 @@ func (w *Walk) checkWays(p *place) {
 
 // ingested finds out whether somebody trusted let the artifact in.
 func (w *Walk) ingested(p *place, rule *Ingested) *way {
-	spoke, missed := w.claims(p, TypeIngestion, rule.Signers)
+	spoke, missed := w.claims(p, TypeIngestion, "", rule.Signers)
+	denies := false
 	for _, s := range spoke {
 		var findings []Finding
 		if len(rule.Upstreams) > 0 && !slices.ContainsFunc(rule.Upstreams, func(u string) bool { return u == s.Claim.Upstream || strings.HasPrefix(s.Claim.Upstream, u+"@") }) {
 			findings = append(findings, Finding{Code: LinkSwapped, Got: s.Claim.Upstream, Detail: "let in from elsewhere than the policy takes"})
 		}
-		if f := w.revoked.origin(s.Evidence); f != nil {
+		if f := w.revoked.source(s.Evidence, s.Claim.Upstream); f != nil {
 			findings = append(findings, *f)
+			denies = true
 		}
 		if f := tooOld(s.Evidence, s.made(), rule.MaxAge, w.o.Now); f != nil {
 			findings = append(findings, *f)
@@ -109,26 +115,30 @@ func (w *Walk) ingested(p *place, rule *Ingested) *way {
 		missed = append(missed, located(findings, s.Where)...)
 	}
 	if len(missed) == 0 {
-		missed = []Finding{{Code: LinkUnattested, Detail: "nobody among " + names(rule.Signers) + " let it in"}}
+		missed = []Finding{{Code: LinkUnattested, Detail: "not let in by " + list(rule.Signers, "or")}}
 	}
-	return &way{name: "ingested", check: failed("ingested", missed[0].Detail, missed...), denies: denies(missed)}
+	check := failed("ingested", missed[0].Detail, missed...)
+	check.denies = denies
+	return &way{name: "ingested", check: check}
 }
 
 // summed finds out whether a trusted summary may stand for all that is below.
-func (w *Walk) summed(p *place, rule *VSA) *way {
-	spoke, missed := w.claims(p, TypeVSA, rule.Signers)
+func (w *Walk) summed(p *place, rule *VSA) Check {
+	spoke, missed := w.claims(p, TypeVSA, "", rule.Signers)
 	spoke = slices.DeleteFunc(spoke, func(s spoken) bool {
 		return s.Claim.VSA == nil || !slices.Contains(rule.Verifiers, s.Claim.VSA.Verifier)
 	})
 	yes, noes := sides(spoke)
+	rests := false // on what is revoked
 	for _, s := range yes {
 		findings := w.refuseSummary(p, rule, s)
+		rests = rests || slices.ContainsFunc(findings, func(f Finding) bool { return f.Code == Revoked })
 		if f := outdated(s, noes); f != nil {
 			findings = append(findings, *f)
 		}
 		if len(findings) == 0 {
 			s.Counted = true
-			return &way{name: "vsa", check: Check{Name: "vsa", Verdict: Yes, Detail: fmt.Sprintf("verified by %s, signed by %s", s.Claim.VSA.Verifier, s.by)}}
+			return Check{Name: "vsa", Verdict: Yes, Detail: fmt.Sprintf("verified by %s, signed by %s", s.Claim.VSA.Verifier, s.by)}
 		}
 		p.remark(s.Evidence, findings...)
 		missed = append(missed, located(findings, s.Where)...)
@@ -139,7 +149,9 @@ func (w *Walk) summed(p *place, rule *VSA) *way {
 	if len(missed) == 0 {
 		missed = []Finding{{Code: LinkUnattested, Detail: "no verification summary by " + names(rule.Signers)}}
 	}
-	return &way{name: "vsa", check: failed("vsa", missed[0].Detail, unique(missed)...), denies: denies(missed)}
+	check := failed("vsa", missed[0].Detail, unique(missed)...)
+	check.denies = check.denies || rests
+	return check
 }
 
 // refuseSummary says why a summary that says yes may not stand for what is below (SLSA v1.2, Verification Summary, How to
@@ -176,11 +188,21 @@ func (w *Walk) refuseSummary(p *place, rule *VSA, s spoken) []Finding {
 	if len(v.Ancestors) == 0 {
 		refuse("", "", "it lists no ancestors, so that none can be looked up among what is revoked")
 	}
-	for _, id := range v.Ancestors {
-		if f := w.revoked.digest(classArtifact, id, false); f != nil {
+	for _, name := range v.Inputs { // that a bundle is worth nothing says nothing of the artifact: it only takes the summary's ground
+		if f := w.revoked.digest(classAttestation, name, true); f != nil {
+			refuse("", name, "it rests on what is revoked: "+f.Detail)
+		}
+	}
+	artifacts := false
+	for _, a := range v.Ancestors {
+		artifacts = artifacts || a.Class == classArtifact
+		if f := w.revoked.digest(a.Class, a.Digest, false); f != nil {
 			f.Detail = "it rests on what is revoked: " + f.Detail
 			out = append(out, *f)
 		}
+	}
+	if artifacts && w.revoked.filesBelow {
+		out = append(out, Finding{Code: FilesUnknown, Got: p.id(), Detail: "single files are revoked, and those of what it rests on are not known"})
 	}
 	return out
 }
@@ -194,9 +216,4 @@ func (p *place) names() []string {
 		}
 	}
 	return out
-}
-
-// denies reports whether a trusted signer, or a list of what is revoked, says no: that holds whatever else says yes.
-func denies(findings []Finding) bool {
-	return slices.ContainsFunc(findings, func(f Finding) bool { return f.Code == Refuted || f.Code == Revoked })
 }

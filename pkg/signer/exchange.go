@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/hallmark-project/hallmark/pkg/retry"
 )
 
 // Caps on what is taken from a server.
@@ -20,7 +22,8 @@ const (
 )
 
 // tries is how often a request is sent that meets an overloaded or failing server: a training job of a week should not
-// end in one 503. The pause between doubles from firstPause. The step's timeout goes over all of it.
+// end in one 503. The pause between doubles from firstPause, or is what the server asks for where that is longer
+// (Retry-After). The step's timeout goes over all of it.
 const (
 	tries      = 3
 	firstPause = time.Second
@@ -51,11 +54,16 @@ func (e *ServerError) Unwrap() error { return e.Err }
 // statusError is an answer with a status that the step has no use for.
 type statusError struct {
 	status  int
-	message string // the beginning of the body, without secrets
+	message string        // the beginning of the body, without secrets
+	after   time.Duration // what the server asks to wait; 0: nothing
 }
 
 func (e *statusError) Error() string {
-	return fmt.Sprintf("the answer was %d %s: %q", e.status, http.StatusText(e.status), e.message)
+	text := fmt.Sprintf("the answer was %d %s: %q", e.status, http.StatusText(e.status), e.message)
+	if e.after > 0 {
+		text += fmt.Sprintf(" (try again after %s)", e.after)
+	}
+	return text
 }
 
 var errTooLong = fmt.Errorf("the answer is longer than %d bytes", maxAnswer)
@@ -141,7 +149,7 @@ func (n *network) exchange(ctx context.Context, accept []int) http.RoundTripper 
 			if err == nil {
 				return resp, nil
 			}
-			if try == tries || ctx.Err() != nil || !isPassing(err) || n.pause(ctx, wait) != nil {
+			if try == tries || ctx.Err() != nil || !isPassing(ctx, err) || n.pause(ctx, max(wait, asked(err))) != nil {
 				return nil, &exchangeError{err}
 			}
 		}
@@ -177,7 +185,7 @@ func (n *network) once(ctx context.Context, req *http.Request, body []byte, acce
 	}
 	if !slices.Contains(accept, resp.StatusCode) {
 		secret := strings.TrimPrefix(req.Header.Get("Authorization"), "Bearer ")
-		return nil, &statusError{resp.StatusCode, excerpt(answer, secret)}
+		return nil, &statusError{resp.StatusCode, excerpt(answer, secret), retry.After(resp.Header)}
 	}
 	if len(answer) > maxAnswer {
 		return nil, errTooLong
@@ -186,13 +194,26 @@ func (n *network) once(ctx context.Context, req *http.Request, body []byte, acce
 	return resp, nil
 }
 
-// isPassing reports whether it makes sense to try again: the server said so, or did not get to say anything.
-func isPassing(err error) bool {
+// isPassing reports whether it makes sense to try again: the server said so, or did not get to say anything. It makes none
+// where the server asks for more time than anybody has, or than ctx.
+func isPassing(ctx context.Context, err error) bool {
+	var status *statusError
+	if !errors.As(err, &status) {
+		return !errors.Is(err, errTooLong)
+	}
+	if end, ok := ctx.Deadline(); status.after > retry.MaxAfter || ok && status.after > time.Until(end) {
+		return false
+	}
+	return status.status >= 500 || slices.Contains(passing, status.status)
+}
+
+// asked is how long the server asks to wait.
+func asked(err error) time.Duration {
 	var status *statusError
 	if errors.As(err, &status) {
-		return status.status >= 500 || slices.Contains(passing, status.status)
+		return status.after
 	}
-	return !errors.Is(err, errTooLong)
+	return 0
 }
 
 // clientClosed is what a gateway answers to a client that it takes to be gone. Whoever reads it is not: Rekor v2 answers so

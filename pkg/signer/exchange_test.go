@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -159,6 +160,51 @@ func TestKeylessTriesAgainWhenAServerFails(t *testing.T) {
 		w.next(server.part, down, down, down)
 		_, err := w.signer(w.options(server.rekor)).Sign(t.Context(), inToto, []byte(statement))
 		failed(t, w, i, err, `503 Service Unavailable: "down for maintenance"`)
+	}
+}
+
+// TestKeylessWaitsAsLongAsAServerAsks has each server of a signature be busy once and say until when.
+func TestKeylessWaitsAsLongAsAServerAsks(t *testing.T) {
+	busy := func(status int, after string) http.HandlerFunc {
+		return func(rw http.ResponseWriter, r *http.Request) {
+			rw.Header().Set("Retry-After", after)
+			answer(status, "busy")(rw, r)
+		}
+	}
+	for name, c := range map[string]struct {
+		status  int
+		after   string
+		timeout time.Duration
+		wait    time.Duration // 0: there is no second request
+	}{
+		"longer than the pause":  {429, "7", 0, 7 * time.Second},
+		"shorter than the pause": {503, "0", 0, firstPause},
+		"as long as may be":      {503, "60", 0, time.Minute},
+		"too long":               {503, "61", 0, 0},
+		"longer than the step":   {429, "31", 30 * time.Second, 0},
+		"where nothing passes":   {403, "1", 0, 0},
+	} {
+		for i, server := range servers {
+			w := newWorld(t)
+			o := w.options(server.rekor)
+			o.Timeout = c.timeout
+			s := w.signer(o)
+			var pauses []time.Duration
+			s.(*keyless).pause = func(_ context.Context, d time.Duration) error { pauses = append(pauses, d); return nil }
+			w.next(server.part, busy(c.status, c.after))
+			raw, err := s.Sign(t.Context(), inToto, []byte(statement))
+			if c.wait > 0 {
+				if err != nil || opens(t, w, raw) != nil || !slices.Equal(pauses, []time.Duration{c.wait}) {
+					t.Errorf("%s, %s: pauses %v: %v", name, server.part, pauses, err)
+				}
+				continue
+			}
+			wait, _ := time.ParseDuration(c.after + "s")
+			failed(t, w, i, err, fmt.Sprintf("(try again after %s)", wait))
+			if len(pauses) > 0 || w.asked(server.part) != 1 {
+				t.Errorf("%s, %s: %d requests with pauses %v", name, server.part, w.asked(server.part), pauses)
+			}
+		}
 	}
 }
 

@@ -32,6 +32,13 @@ const (
 	kindUpdated = "updated"
 )
 
+// returning is an entry that may say again what it said before something else was recorded: evidence is refused and opened in
+// turn as trust changes. again returns the entry to record after an equal one; nil where that one is the last word.
+type returning interface {
+	Entry
+	again(now *state) Entry
+}
+
 // errNothingNew is of an entry that says what is known.
 var errNothingNew = errors.New("nothing new")
 
@@ -114,6 +121,8 @@ type openedBody struct {
 	Kind       string       `json:"kind,omitempty"`
 	SaysNo     bool         `json:"saysNo,omitzero"`
 	Links      []linkBody   `json:"links,omitempty"`
+
+	Change int `json:"change,omitzero"` // how often it was recorded otherwise before, where it is recorded as once before
 
 	Deployment  deploymentBody            `json:"deployment,omitzero"`
 	Revocations *attestations.Revocations `json:"revocations,omitempty"`
@@ -231,6 +240,26 @@ func (o Opened) entry(*state) (string, any, []byte, error) {
 	return kindOpened, o.body, nil, nil
 }
 
+func (o Opened) again(now *state) Entry {
+	made := now.openedBundle(&o.body)
+	old := now.bundleAt(o.body.About, made)
+	if old == nil || made.same(*old) {
+		return nil
+	}
+	o.body.Change = int(old.changes)
+	return o
+}
+
+func (r Refused) again(now *state) Entry {
+	made := now.refusedBundle(r.Where, r.Bundle, r.PredicateType, string(r.Reason))
+	old := now.bundleAt(r.About, made)
+	if old == nil || made.same(*old) {
+		return nil
+	}
+	r.change = int(old.changes)
+	return r
+}
+
 // Refused is a bundle that was found and is no evidence here. That it is there is worth knowing: what it says is not
 // followed, so it may hide lineage.
 type Refused struct {
@@ -240,6 +269,8 @@ type Refused struct {
 	PredicateType string // as the bundle says; empty where it cannot be read
 	Reason        policy.Reason
 	Why           string
+
+	change int
 }
 
 type refusedBody struct {
@@ -249,13 +280,14 @@ type refusedBody struct {
 	Type   string `json:"type,omitempty"`
 	Reason string `json:"reason"`
 	Why    string `json:"why"`
+	Change int    `json:"change,omitzero"` // as openedBody's
 }
 
 func (r Refused) entry(*state) (string, any, []byte, error) {
 	if r.Where == "" || r.Reason == "" {
 		return "", nil, nil, errors.New("a refused bundle without a place or a reason")
 	}
-	return kindRefused, refusedBody{r.About, r.Where, r.Bundle, r.PredicateType, string(r.Reason), r.Why}, nil, nil
+	return kindRefused, refusedBody{r.About, r.Where, r.Bundle, r.PredicateType, string(r.Reason), r.Why, r.change}, nil, nil
 }
 
 // Verdict is a decision, and the policy that it was made under. Only decisions that policy.Decide made say yes.

@@ -102,19 +102,12 @@ func (x *Index) Record(ctx context.Context, entries ...Entry) (int, error) {
 		}
 		at := x.now().UnixNano()
 		for i, n := range entries {
-			e, document, err := x.encode(n, before, at)
-			if errors.Is(err, errNothingNew) {
-				continue
-			}
+			e, err := x.add(ctx, w, n, before, at)
 			if err != nil {
 				return fmt.Errorf("entry %d: %w", i+1, err)
 			}
-			isNew, err := x.put(ctx, w, &e, before, document)
-			if err != nil {
-				return err
-			}
-			if isNew {
-				before = e
+			if e != nil {
+				before = *e
 				written++
 			}
 		}
@@ -141,6 +134,39 @@ func (x *Index) writeAfter(ctx context.Context, w writer, entries []Entry) (even
 		}
 	}
 	return w.last(ctx)
+}
+
+// add writes an entry after the event before, and returns its event; nil where it says nothing new.
+func (x *Index) add(ctx context.Context, w writer, n Entry, before event, at int64) (*event, error) {
+	e, document, err := x.encode(n, before, at)
+	if errors.Is(err, errNothingNew) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	isNew, err := x.put(ctx, w, &e, before, document)
+	if err != nil || isNew {
+		return &e, err
+	}
+	back, ok := n.(returning)
+	if !ok {
+		return nil, nil
+	}
+	if err := x.catchUp(ctx, w); err != nil { // up to what this transaction wrote
+		return nil, err
+	}
+	next := back.again(x.state)
+	if next == nil {
+		return nil, nil
+	}
+	if e, document, err = x.encode(next, before, at); err != nil {
+		return nil, err
+	}
+	if isNew, err = x.put(ctx, w, &e, before, document); err != nil || !isNew {
+		return nil, err
+	}
+	return &e, nil
 }
 
 func (x *Index) encode(n Entry, before event, at int64) (event, []byte, error) {

@@ -96,6 +96,47 @@ func TestRecordWritesNothingTwice(t *testing.T) {
 	})
 }
 
+// TestEvidenceThatTurnsBackIsRecordedAgain refuses a bundle, opens it, and refuses it for the same reason again: what was
+// said last counts, however often it was said before, and saying it twice is saying it once.
+func TestEvidenceThatTurnsBackIsRecordedAgain(t *testing.T) {
+	eachStore(t, func(t *testing.T, at string) {
+		ok := opened(1, 0)
+		bad := Refused{About: digest("n1"), Where: "here", Bundle: digest("b1"), PredicateType: "https://slsa.dev/provenance/v1", Reason: policy.UntrustedSigner, Why: "for a test"}
+		x := create(t, at)
+		reason := func() policy.Reason {
+			t.Helper()
+			bundles, err := x.Bundles(t.Context(), digest("n1"))
+			if err != nil || len(bundles) != 1 {
+				t.Fatalf("%+v, %v", bundles, err)
+			}
+			return bundles[0].Reason
+		}
+		for turn := range 3 {
+			for _, e := range []Entry{bad, ok} {
+				mustRecord(t, x, e)
+				if n, err := x.Record(t.Context(), e); n != 0 || err != nil {
+					t.Errorf("turn %d, the same again: %d, %v", turn, n, err)
+				}
+				if _, refused := e.(Refused); refused != (reason() == policy.UntrustedSigner) {
+					t.Errorf("turn %d: %T was recorded, and it is %q", turn, e, reason())
+				}
+				x = mustOpen(t, at, Options{})
+			}
+		}
+		mustRecord(t, x, bad, ok, bad) // in one batch
+		other := bad
+		other.Reason = policy.BadSignature
+		mustRecord(t, x, other, bad)
+		if reason() != policy.UntrustedSigner {
+			t.Errorf("after a batch it is %q", reason())
+		}
+		if st, err := x.State(t.Context()); err != nil || st.Head.Seq != 11 || st.Refused != 1 || st.Bundles != 1 {
+			t.Errorf("%+v, %v", st, err)
+		}
+		mustCheck(t, x)
+	})
+}
+
 // TestTwoIndexesSeeWhatTheOtherWrote has two programs, as it were, that write in turn.
 func TestTwoIndexesSeeWhatTheOtherWrote(t *testing.T) {
 	eachStore(t, func(t *testing.T, at string) {

@@ -58,7 +58,13 @@ type bundle struct {
 	predicateType uint32
 	signer        uint32 // 0: it was refused
 	reason        uint32 // 0: it was opened
+	changes       uint32 // how often it was recorded
 	saysNo        bool
+}
+
+// same reports whether the same is known of both, which are one bundle at one place: what it says follows from its name.
+func (b bundle) same(o bundle) bool {
+	return b.time == o.time && b.predicateType == o.predicateType && b.signer == o.signer && b.reason == o.reason
 }
 
 type verdict struct {
@@ -193,20 +199,35 @@ func (s *state) add(about string, b bundle) (lineage.ID, error) {
 	if err != nil {
 		return 0, err
 	}
-	for at := s.nodes[id].bundle; at > 0; at = s.bundles[at-1].before {
-		if old := &s.bundles[at-1]; old.name == b.name && old.where == b.where && old.manifest == b.manifest {
-			if old.reason > 0 {
-				s.refusals--
-			}
-			b.before = old.before
-			*old = b
-			return id, nil
-		}
+	if b.reason > 0 {
+		s.refusals++
 	}
-	b.before = s.nodes[id].bundle
+	if old := s.bundleAt(about, b); old != nil {
+		if old.reason > 0 {
+			s.refusals--
+		}
+		b.before, b.changes = old.before, old.changes+1
+		*old = b
+		return id, nil
+	}
+	b.before, b.changes = s.nodes[id].bundle, 1
 	s.bundles = append(s.bundles, b)
 	s.nodes[id].bundle = uint32(len(s.bundles))
 	return id, nil
+}
+
+// bundleAt returns what is known of b at b's place; nil where nothing is.
+func (s *state) bundleAt(about string, b bundle) *bundle {
+	id, ok := s.builder.Find(artifactNode(about))
+	if !ok {
+		return nil
+	}
+	for at := s.nodes[id].bundle; at > 0; at = s.bundles[at-1].before {
+		if old := &s.bundles[at-1]; old.name == b.name && old.where == b.where && old.manifest == b.manifest {
+			return old
+		}
+	}
+	return nil
 }
 
 // place is a bundle at a place. Most places end with the digest of a manifest, and then differ in it alone.
@@ -226,25 +247,32 @@ func (s *state) whereIs(b bundle) string {
 	return s.words.text(b.where) + b.manifest.String()
 }
 
+func (s *state) refusedBundle(where, name, predicateType, reason string) bundle {
+	b := s.place(where)
+	b.name, _ = hashing.ParseSum(name) // one that cannot be read has none
+	b.predicateType, b.reason = s.words.id(predicateType), s.words.id(reason)
+	return b
+}
+
 func (s *state) refused(b *refusedBody) error {
-	found := s.place(b.Where)
-	found.name, _ = hashing.ParseSum(b.Bundle) // one that cannot be read has none
-	found.predicateType, found.reason = s.words.id(b.Type), s.words.id(b.Reason)
-	_, err := s.add(b.About, found)
-	s.refusals++
+	_, err := s.add(b.About, s.refusedBundle(b.Where, b.Bundle, b.Type, b.Reason))
 	return err
 }
 
-func (s *state) opened(b *openedBody) error {
-	name, err := hashing.ParseSum(b.Bundle)
-	if err != nil {
-		return err
-	}
-	signer := b.Signer.String()
+func (s *state) openedBundle(b *openedBody) bundle {
 	made := s.place(b.Where)
-	made.name, made.predicateType, made.signer, made.saysNo = name, s.words.id(b.Type), s.words.id(signer), b.SaysNo
+	made.name, _ = hashing.ParseSum(b.Bundle)
+	made.predicateType, made.signer, made.saysNo = s.words.id(b.Type), s.words.id(b.Signer.String()), b.SaysNo
 	if !b.Time.IsZero() {
 		made.time = b.Time.UnixNano()
+	}
+	return made
+}
+
+func (s *state) opened(b *openedBody) error {
+	made := s.openedBundle(b)
+	if made.name == (sum{}) {
+		return fmt.Errorf("bundle %q has no name", b.Bundle)
 	}
 	id, err := s.add(b.About, made)
 	if err != nil {
@@ -258,6 +286,7 @@ func (s *state) opened(b *openedBody) error {
 		s.deployed(id, b)
 	}
 	if list := b.Revocations; list != nil {
+		signer := s.words.text(made.signer)
 		if old := s.revoked[signer]; old == nil || old.Sequence <= list.Sequence {
 			s.revoked[signer] = list
 		}

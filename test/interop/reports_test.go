@@ -69,7 +69,7 @@ func TestStaticcheckReportsAreImported(t *testing.T) {
 	staticcheck := tool(t, staticcheckModule)
 	for source, want := range map[string]imported{
 		suspect: {0, " passed, 1 warned, 0 failed"}, // SA4018, by SARIF's default a warning
-		unsound: {0, "test WARNED: "},               // it does not compile, which is its one result
+		unsound: {0, "test FAILED: "},               // it does not compile, which is its one result
 		clean:   {1, "no list of results"},
 	} {
 		dir := t.TempDir()
@@ -134,13 +134,14 @@ func python(t *testing.T) string {
 	return path
 }
 
-// TestBanditReportsAreImported pins a limit: bandit lists the rules by which it found something and no others, so what
-// passed where it found nothing nobody can say.
+// TestBanditReportsAreImported pins what bandit says where it found nothing: no rules, and how many lines it looked at.
 func TestBanditReportsAreImported(t *testing.T) {
 	python := python(t)
 	for source, want := range map[string]imported{
 		unpickles: {0, "test WARNED: 1 passed, 1 warned, 0 failed"}, // the import is but noted,
-		"pass\n":  {1, "0 of 0 passed is not passed"},
+		"pass\n":  {0, "test PASSED: 1 passed, 0 warned, 0 failed"},
+		"def (\n": {1, "it did not look at everything"},
+		"":        {1, "0 of 0 passed is not passed"}, // no line was looked at
 	} {
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "load.py"), source)

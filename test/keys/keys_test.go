@@ -164,6 +164,62 @@ func TestSignWithWitnesses(t *testing.T) {
 	d.run(0, append(verify, "--trusted-root", "other.json")...)
 }
 
+// TestStatementsByAKeyThatCountsFromADayOn has a policy ask for statements and a list of what is revoked by a key with
+// validFrom: what is stated counts with a timestamp authority, and not without.
+func TestStatementsByAKeyThatCountsFromADayOn(t *testing.T) {
+	now := time.Now().UTC().Truncate(time.Second) // the command's clock too
+	lab, err := witness.New(now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lab.Close()
+	d := newDesk(t, binary, "HALLMARK_TRUST_DIR="+t.TempDir())
+	d.write("root.json", lab.TrustedRoot)
+	d.write("config.json", lab.SigningConfig)
+	d.write("junit.xml", []byte(`<testsuite name="unit" tests="1" timestamp="`+now.Add(-time.Hour).Format("2006-01-02T15:04:05Z")+`"><testcase classname="a" name="b"/></testsuite>`))
+	d.write("policy.yaml", []byte(`apiVersion: hallmark/v1
+kind: Policy
+name: prod
+version: 1
+identities:
+  trainer: {key: trainer.pub}
+  owner: {key: owner.pub, validFrom: `+now.AddDate(0, 0, -1).Format(time.DateOnly)+`}
+revocations: {from: revoked.jsonl, signers: [owner]}
+target: release
+steps:
+  release:
+    signature: [trainer]
+    evidence:
+      - {name: unit, type: test-result, activity: test, signers: [owner], maxAge: 365d}
+      - {name: approval, type: approval, signers: [owner], maxAge: 7d}
+      - {name: deployment, type: deployment, signers: [owner], maxAge: 7d}
+`))
+	d.run(0, "keygen", "trainer")
+	d.run(0, "keygen", "owner")
+	d.run(0, "sign", "./chat", "--private-key", "trainer.key")
+	state := func(witnesses ...string) {
+		with := append([]string{"--private-key", "owner.key"}, witnesses...)
+		unit := strings.TrimSpace(d.run(0, append([]string{"attest", "./chat", "--type", "test-result", "--from", "junit.xml", "--quiet"}, with...)...))
+		d.run(0, append([]string{"approve", "./chat", "--decision", "approved", "--scope", "production", "--evidence", unit, "--expires", "24h"}, with...)...)
+		d.run(0, append([]string{"deploy", "./chat", "--target", "k8s://prod/chat", "--action", "retire"}, with...)...)
+		d.run(0, append([]string{"revoke", "--init", "--list", "revoked.jsonl"}, with...)...)
+	}
+	verify := []string{"verify", "./chat", "--policy", "policy.yaml", "--trusted-root", "root.json", "--offline"}
+	state()
+	d.says(d.run(1, verify...), "key-time-missing")
+	for _, name := range []string{"revoked.jsonl", "chat/claims.sig"} {
+		if err := os.Remove(filepath.Join(d.dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	state("--tsa-url", lab.TimestampURL, "--trusted-root", "root.json")
+	d.run(0, verify...)
+	d.says(d.run(0, "revoke", "--renew", "--list", "revoked.jsonl", "--private-key", "owner.key"), "number 2")
+	d.says(d.run(1, verify...), "key-time-missing")
+	d.run(0, "revoke", "--renew", "--list", "revoked.jsonl", "--private-key", "owner.key", "--signing-config", "config.json", "--trusted-root", "root.json")
+	d.run(0, verify...)
+}
+
 func TestKeyURIsInTheProgramAsShipped(t *testing.T) {
 	d := newDesk(t, binary, "PATH="+t.TempDir())
 	for uri, says := range map[string]string{

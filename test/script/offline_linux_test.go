@@ -119,6 +119,8 @@ func TestVerifyingNeedsNoNetwork(t *testing.T) {
 		{0, "impact ID --in oci:layout --public-key trainer.pub --offline", "sha256:"},
 		{3, "lineage ID --in registry.test/llm/chat --public-key trainer.pub --offline", "offline"},
 		{3, "impact ID --in registry.test/llm/chat --public-key trainer.pub --offline", "offline"},
+		{0, "audit oci:layout --public-key trainer.pub --offline", "yes"},
+		{3, "audit registry.test/llm/chat --public-key trainer.pub --offline", "offline"},
 		{3, "trust show", "no trusted root was imported"},
 		{4, "trust update --offline", "an update is what the network is for"},
 	}

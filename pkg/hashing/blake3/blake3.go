@@ -62,8 +62,10 @@ func (d *Digest) Write(p []byte) (int, error) {
 		}
 	}
 	for len(p) > group {
-		d.add((*[group]byte)(p))
-		p = p[group:]
+		// Compressed where it lies, what is in memory and in no cache takes twice as long: sixteen leaves are read side by
+		// side, and to none of them does the CPU read ahead. A copy it does.
+		p = p[copy(d.last[:], p):]
+		d.add(&d.last)
 	}
 	d.held += copy(d.last[d.held:], p)
 	return n, nil

@@ -62,19 +62,32 @@ func TestOpenFindsWhatWasSaved(t *testing.T) {
 	}
 }
 
-// TestOpenIgnoresWhatIsDamaged flips every byte, cuts at every length, and adds: each is noticed, and Save mends it.
+// TestParseNoticesEveryFlippedByteAndEveryCut is what Open leans on.
+func TestParseNoticesEveryFlippedByteAndEveryCut(t *testing.T) {
+	good := render([]entry{{file: fileKey(1), sum: hashing.Sum{1}}, {pack: hashing.Sum{2}, sum: hashing.Sum{3}, size: 4096}})
+	for i := range good {
+		flipped := bytes.Clone(good)
+		flipped[i] ^= 1
+		for _, raw := range [][]byte{flipped, good[:i]} {
+			if entries, err := parse(raw); !errors.Is(err, errForm) || entries != nil {
+				t.Errorf("%q: %v, %v", raw, entries, err)
+			}
+		}
+	}
+	if entries, err := parse(good); err != nil || len(entries) != 2 {
+		t.Errorf("undamaged: %v, %v", entries, err)
+	}
+}
+
+// TestOpenIgnoresWhatIsDamaged has each kind of damage noticed, and Save mend it.
 func TestOpenIgnoresWhatIsDamaged(t *testing.T) {
 	dir := saved(t)
 	path := filepath.Join(dir, name)
 	good, err := os.ReadFile(path)
 	must(t, err)
-	damaged := [][]byte{append(bytes.Clone(good), '\n'), append(bytes.Clone(good), good...)}
-	for i := range good {
-		flipped := bytes.Clone(good)
-		flipped[i] ^= 1
-		damaged = append(damaged, flipped, good[:i])
-	}
-	for _, raw := range damaged {
+	flipped := bytes.Clone(good)
+	flipped[len(flipped)/2] ^= 1
+	for _, raw := range [][]byte{flipped, good[:len(good)/2], nil, append(bytes.Clone(good), '\n'), append(bytes.Clone(good), good...)} {
 		must(t, os.WriteFile(path, raw, 0o600))
 		c, err := Open(dir, Options{})
 		if file, pack := knows(c); err == nil || file || pack {

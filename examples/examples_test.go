@@ -28,6 +28,10 @@ var outputs = map[string][]string{
 		"digest-mismatch\n", "wrong-subject\n", "  refuted\n", "untrusted-signer\n", "release-rollback\n", "base-mismatch\n", "revocations-rollback\n", "  revoked\n",
 		"exit code 3\n", "every one has to hold: no\n", "\ndone\n",
 	},
+	"registry-audit": {
+		"\n35 artifacts: 31 yes, 4 no, 0 unknown; 2 unsigned;", "certificate authority CN=Acme contractors\n", "nobody whom the policy knows\n", "\n35 artifacts: 23 yes, 12 no,",
+		"\nmoved since the last audit\n", "\nrevoked  sha256:", "\n35 verdicts are an earlier audit's", "\nnot evidenced\n", "exit code 1\n", "\ndone\n",
+	},
 	"air-gap": {"evidence  2 came along\n", "$ diff -r model serve", "exit code 3\n", "\ndone\n"},
 }
 

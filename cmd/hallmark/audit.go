@@ -120,17 +120,12 @@ func (a *auditFlags) run(c *cobra.Command, s streams, args []string) error {
 	if err := a.check(c); err != nil {
 		return err
 	}
-	var scopes []registry.Scope
-	for _, arg := range args {
-		scope, err := registry.ParseScope(arg)
-		if err != nil {
-			return usageError{err}
-		}
-		scopes = append(scopes, scope)
+	scopes, err := parseScopes(args)
+	if err != nil {
+		return err
 	}
 	var framework *audit.Framework
 	if a.Controls != "" {
-		var err error
 		if framework, err = loadFramework(a.Controls); err != nil {
 			return err
 		}
@@ -164,6 +159,9 @@ func (a *auditFlags) run(c *cobra.Command, s streams, args []string) error {
 	if err != nil {
 		if a.State != "" && c.Context().Err() != nil {
 			hint(s.err, "go on where it stopped: the same with --resume")
+		}
+		if errors.Is(err, audit.ErrState) {
+			return hintError{err, "another --state begins anew, and cannot tell what changed since the last audit"}
 		}
 		return err
 	}

@@ -64,7 +64,7 @@ func (p *progress) counts(word string, done, total int) {
 		return
 	}
 	p.mu.Lock()
-	if p.verb != word {
+	if p.verb != word || !p.things {
 		p.clear()
 		p.verb, p.things = word, true
 	}

@@ -35,3 +35,15 @@ func TestProgressIsSilentWithQuietAndJSON(t *testing.T) {
 		p.stop()
 	}
 }
+
+func TestProgressCountsThings(t *testing.T) {
+	var out bytes.Buffer
+	p := newProgress(streams{err: &out}, "listed", output{})
+	p.began, p.last = p.began.Add(-20*time.Second), p.last.Add(-20*time.Second)
+	p.counts("listed", 40, 80)
+	p.last = p.last.Add(-20 * time.Second)
+	p.counts("decided", 7, 80)
+	if want := "hallmark: listed 40 of 80\nhallmark: decided 7 of 80\n"; out.String() != want {
+		t.Errorf("printed %q, want %q", out.String(), want)
+	}
+}

@@ -87,7 +87,8 @@ func (w *Walk) Start(targets ...Facts) {
 		p := &place{step: step, facts: f, target: true}
 		w.targets = append(w.targets, p)
 		if why != nil {
-			p.checks = []Check{failed("target", why.Detail, *why)}
+			p.checks, p.evidence = []Check{failed("target", why.Detail, *why)}, slices.Clone(f.Evidence)
+			w.concludeEvidence(p)
 			continue
 		}
 		if f.Artifact.ID != "" {

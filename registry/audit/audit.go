@@ -90,7 +90,7 @@ func Run(ctx context.Context, scopes []registry.Scope, j Judge, o Options) (*Rep
 	if a.ground, err = a.judge.ground(ctx, o.Program, a.now); err != nil {
 		return nil, err
 	}
-	if a.past, err = o.State.open(ctx, o.Resume); err != nil {
+	if a.past, err = o.State.open(o.Resume); err != nil {
 		return nil, err
 	}
 	defer a.past.close()

@@ -124,6 +124,9 @@ func (a *audit) lookAhead(ctx context.Context, t chain.Target, d policy.Decision
 			end, last = middle, m
 		}
 	}
+	if failed(last) { // what was asked for again did not come: nothing is known of later
+		return nil
+	}
 	if next := amounts(last); !same(d, last) && !slices.Equal(next.Reasons, own(d)) {
 		rec.Next = &Coming{end, next}
 	}

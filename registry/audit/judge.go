@@ -150,12 +150,19 @@ func same(first, last policy.Decision) bool {
 // steady reports whether nothing but what grows old has a part in a decision: no failure that may be over when it is asked
 // again, and nothing that may begin to count later.
 func steady(d policy.Decision) bool {
+	return d.Verdict() != policy.Unknown && !failed(d) && !finds(d, waits)
+}
+
+// failed reports whether something that a decision asked for did not come.
+func failed(d policy.Decision) bool { return finds(d, failures) }
+
+func finds(d policy.Decision, codes []policy.Reason) bool {
 	for f := range findings(d) {
-		if slices.Contains(waits, f.Code) || slices.Contains(failures, f.Code) {
-			return false
+		if slices.Contains(codes, f.Code) {
+			return true
 		}
 	}
-	return d.Verdict() != policy.Unknown
+	return false
 }
 
 // amounts is what a decision at another time amounts to, the policy's own end aside.

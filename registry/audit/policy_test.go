@@ -129,6 +129,21 @@ func TestAuditByPolicyFollowsTheChain(t *testing.T) {
 	}
 }
 
+// TestAuditByPolicyNamesStrangers has a stranger sign something of which then nobody who counts says what it is.
+func TestAuditByPolicyNamesStrangers(t *testing.T) {
+	c := newChained(t)
+	c.put("llm/foreign", "v1", newSigner(t))
+	c.put("llm/unsigned", "v1")
+	r := c.mustAudit(nil)
+	c.expect(r, allYes+"llm/foreign v1 artifact no no-evidence\nllm/unsigned v1 artifact no no-evidence\n")
+	if row := r.Rows[3]; row.Evidence != 1 || row.Signatures != 1 || len(row.Strangers) != 1 {
+		t.Errorf("row %+v", row)
+	}
+	if !slices.Equal(r.Totals.Unsigned, []string{r.Rows[4].Pinned()}) || len(r.Totals.Unexpected) != 1 {
+		t.Errorf("totals %+v", r.Totals)
+	}
+}
+
 func TestWarmAuditByPolicyLooksAtEverythingBelow(t *testing.T) {
 	c := newChained(t)
 	c.state = &State{t.TempDir()}

@@ -3,7 +3,6 @@ package audit
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -40,6 +39,9 @@ const (
 // Each line is one JSON object with a SHA-256 over what it says; a file that is damaged, cut or of another version is an
 // error and never nothing.
 type State struct{ Dir string }
+
+// ErrState says that what earlier audits remembered cannot be used.
+var ErrState = errors.New("read state of the last audit")
 
 // record is what is remembered of one manifest in one repository.
 type record struct {
@@ -83,7 +85,7 @@ type past struct {
 }
 
 // open reads what is remembered.
-func (s *State) open(_ context.Context, resume bool) (*past, error) {
+func (s *State) open(resume bool) (*past, error) {
 	p := &past{now: map[string]*record{}}
 	if s == nil {
 		return p, nil
@@ -102,7 +104,7 @@ func (s *State) open(_ context.Context, resume bool) (*past, error) {
 	}
 	if err != nil {
 		p.close()
-		return nil, fmt.Errorf("read state of the last audit in %q: %w", at, err)
+		return nil, fmt.Errorf("%w: %q: %w", ErrState, at, err)
 	}
 	return p, nil
 }

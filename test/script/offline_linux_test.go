@@ -113,6 +113,8 @@ func TestVerifyingNeedsNoNetwork(t *testing.T) {
 		{3, "verify registry.test/llm/chat:v1 --policy policy.yaml --offline", "offline"},
 		{0, "export ./chat --policy policy.yaml --out exported --offline", "verify"},
 		{0, "verify ./chat --policy exported/policy.yaml --evidence exported --offline", "yes"},
+		{0, "audit oci:layout --policy policy.yaml --offline", "1 yes"},
+		{3, "audit registry.test --public-key trainer.pub --offline", "offline"},
 		{0, "lineage ID --in oci:layout --public-key trainer.pub --offline", "sha256:"},
 		{0, "impact ID --in oci:layout --public-key trainer.pub --offline", "sha256:"},
 		{3, "lineage ID --in registry.test/llm/chat --public-key trainer.pub --offline", "offline"},

@@ -150,7 +150,15 @@ func same(first, last policy.Decision) bool {
 // steady reports whether nothing but what grows old has a part in a decision: no failure that may be over when it is asked
 // again, and nothing that may begin to count later.
 func steady(d policy.Decision) bool {
-	return d.Verdict() != policy.Unknown && !failed(d) && !finds(d, waits)
+	if d.Verdict() == policy.Unknown || failed(d) || finds(d, waits) || dated(d, d.Evidence) {
+		return false
+	}
+	return !slices.ContainsFunc(d.Chain, func(l policy.Link) bool { return dated(d, l.Evidence) })
+}
+
+// dated reports whether a statement among evidence is of a time that had yet to come when d was decided.
+func dated(d policy.Decision, evidence []policy.Evidence) bool {
+	return slices.ContainsFunc(evidence, func(e policy.Evidence) bool { return e.Claim != nil && e.Claim.At.After(d.At) })
 }
 
 // failed reports whether something that a decision asked for did not come.

@@ -196,6 +196,19 @@ func TestWarmAuditByPolicyNoticesWhatElseChanged(t *testing.T) {
 	}
 }
 
+// TestWarmAuditLooksAgainWhenAStatementsTimeHasCome has a test that is dated ahead, which counts only then.
+func TestWarmAuditLooksAgainWhenAStatementsTimeHasCome(t *testing.T) {
+	c := newChained(t)
+	c.state = &State{t.TempDir()}
+	late := c.putBytes("llm/late", "v1", "late", c.by)
+	c.claim("llm/late", late, c.by, made(attestations.BuildTrain, source, input(attestations.RoleDatasetTrain, c.corpus)))
+	c.claim("llm/late", late, c.other, tested(then.Add(48*time.Hour)))
+	c.expect(c.mustAudit(nil), allYes+"llm/late v1 artifact no stale\n")
+	c.expect(c.mustAudit(nil), allReused+"llm/late v1 artifact no stale\n")
+	c.now = then.Add(72 * time.Hour)
+	c.expect(c.mustAudit(nil), allReused+"llm/late v1 artifact yes\n")
+}
+
 func TestAuditTellsWhatGoesStale(t *testing.T) {
 	c := newChained(t)
 	c.state = &State{t.TempDir()}

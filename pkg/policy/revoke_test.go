@@ -107,6 +107,15 @@ func TestWalkHoldsListsOfRevocationsToTheirRules(t *testing.T) {
 			l.Entries = append(l.Entries, policy.Revocation{Class: "file", Digest: idOther, Descendants: true})
 			s.nodes[idBase].Files = nil
 		}, policy.FilesUnknown},
+		"files of what is used alone, and those unknown": {func(s *story, l *policy.Revocations) {
+			l.Entries = append(l.Entries, policy.Revocation{Class: "file", Digest: idOther})
+			s.nodes[idRelease].Files = nil
+		}, policy.FilesUnknown},
+		"no files, and those of what is used unknown": {func(s *story, _ *policy.Revocations) { s.nodes[idRelease].Files = nil }, ""},
+		"exactly as old as it may be":                 {func(_ *story, l *policy.Revocations) { l.Issued = ago(3 * day) }, ""},
+		"of any age":                                  {func(s *story, l *policy.Revocations) { l.Issued = ago(300 * day); s.doc.Lists.MaxAge = 0 }, ""},
+		"that ends now":                               {func(_ *story, l *policy.Revocations) { l.Expires = now }, ""},
+		"of a minute from now":                        {func(_ *story, l *policy.Revocations) { l.Issued = now.Add(time.Minute) }, ""},
 		"files of what is used alone, and unknown ones below": {func(s *story, l *policy.Revocations) {
 			l.Entries = append(l.Entries, policy.Revocation{Class: "file", Digest: idOther})
 			s.nodes[idBase].Files = nil

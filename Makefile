@@ -1,7 +1,7 @@
 # Each target is a line that you could type yourself.
 export CGO_ENABLED ?= 0
 
-.PHONY: build test e2e sigstore-tools bench lint quickstart
+.PHONY: build test e2e sigstore-tools bench mutation lint quickstart
 
 build: ## bin/hallmark, one static binary
 	go build -trimpath -ldflags=-s -o bin/hallmark ./cmd/hallmark
@@ -15,8 +15,14 @@ e2e: sigstore-tools ## the longer suites: real peers, then every fuzz target for
 sigstore-tools: ## the real Fulcio, Rekor and timestamp server, into the user's cache folder
 	go run ./test/lab/sigstore/labsigstore install
 
-bench: ## ours against peers, in one run; installs the peers that it can
+bench: ## ours against peers, in one run; installs the peers that it can. Then whole chains
 	go run ./test/bench
+	go test -run none -bench Chain ./attestations
+	go test -run none -bench Walk ./pkg/policy
+
+mutation: ## how many of the faults that are put into them the tests of what decides notice; takes hours
+	go run github.com/go-gremlins/gremlins/cmd/gremlins@v0.6.0 unleash --threshold-efficacy 85 ./pkg/policy
+	go run github.com/go-gremlins/gremlins/cmd/gremlins@v0.6.0 unleash --threshold-efficacy 85 ./attestations/chain
 
 lint: ## format, vet, staticcheck
 	go run ./test/lint

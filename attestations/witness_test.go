@@ -2,6 +2,7 @@ package attestations_test
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -170,8 +171,13 @@ func (i *instance) roots() trust.Roots {
 // sign returns a bundle over a statement about file, with an entry of each log and a timestamp of each authority named.
 func (i *instance) sign(file hashing.Sum, logs, stamps []string) attestations.Bundle {
 	i.t.Helper()
-	payload := []byte(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"f","digest":{"sha256":"` + file.Hex() +
-		`"}}],"predicateType":"https://example.com/p","predicate":{}}`)
+	return i.seal([]byte(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"f","digest":{"sha256":"`+file.Hex()+
+		`"}}],"predicateType":"https://example.com/p","predicate":{}}`), logs, stamps)
+}
+
+// seal is sign for any statement.
+func (i *instance) seal(payload []byte, logs, stamps []string) attestations.Bundle {
+	i.t.Helper()
 	message := dsse.PAE(attestations.PayloadType, payload)
 	digest := sha256.Sum256(message)
 	sig := must[[]byte](i.t)(ecdsa.SignASN1(rand.Reader, i.key, digest[:]))
@@ -215,7 +221,7 @@ func (i *instance) entry(p *party, index int64, digest, sig []byte) *protorekor.
 	leaf := rfc6962.DefaultHasher.HashLeaf(body)
 	top := rfc6962.DefaultHasher.HashChildren(leaf, leaf)
 	key := must[signing.SignerVerifier](i.t)(signing.LoadECDSASignerVerifier(p.log, crypto.SHA256))
-	by := must[note.Signer](i.t)(rekornote.NewNoteSigner(i.t.Context(), p.host, key))
+	by := must[note.Signer](i.t)(rekornote.NewNoteSigner(context.Background(), p.host, key))
 	checkpoint := must[[]byte](i.t)(note.Sign(&note.Note{Text: string(f_log.Checkpoint{Origin: p.host, Size: 2, Hash: top}.Marshal())}, by))
 	id := keyDigest(i.t, p.log)
 	return &protorekor.TransparencyLogEntry{

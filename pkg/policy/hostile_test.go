@@ -303,6 +303,33 @@ func TestListsThatLieTogetherAreCumulative(t *testing.T) {
 			}
 		})
 	}
+	for name, entry := range map[string]policy.Revocation{
+		"a builder":   {Builder: "https://acme.example/desk", Since: ago(day)},
+		"a source":    {Source: "https://x.example", Since: ago(day)},
+		"an identity": {Identity: &policy.RevokedSigner{Key: "mary"}, Since: ago(day)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStory()
+			s.revoke()
+			s.o.Lists = []policy.Revocations{list(5, entry), list(6, entry)}
+			s.decides(t)
+			other := entry
+			other.Since = now
+			s.o.Lists = []policy.Revocations{list(5, entry), list(6, other)}
+			s.decides(t, policy.RevocationsRollback)
+			other = entry
+			switch {
+			case entry.Builder != "":
+				other.Builder = "https://acme.example/desk2"
+			case entry.Source != "":
+				other.Source = "https://y.example"
+			default:
+				other.Identity = &policy.RevokedSigner{Key: "bob"}
+			}
+			s.o.Lists = []policy.Revocations{list(5, entry), list(6, other)}
+			s.decides(t, policy.RevocationsRollback)
+		})
+	}
 	s := newStory()
 	s.revoke(x)
 	w := s.walk()

@@ -99,7 +99,8 @@ func (w *Walk) chooseList() *revoked {
 			missed = append(missed, Finding{Code: RevocationsMissing, Where: l.Evidence.Where, Detail: "a list by nobody whom the policy trusts for it"})
 			continue
 		case len(findings)+len(l.Evidence.Findings) > 0:
-			missed = append(missed, located(append(findings, l.Evidence.Findings...), l.Evidence.Where)...)
+			why := append(findings, l.Evidence.Findings...)[0] // of the list, not of what is decided on
+			missed = append(missed, Finding{Code: RevocationsMissing, Where: l.Evidence.Where, Got: why.Got, Detail: fmt.Sprintf("a list that does not count, %s: %s", why.Code, why.Detail)})
 			continue
 		}
 		if l.Evidence.Time != nil && l.Evidence.Time.After(w.latest) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hallmark-project/hallmark/pkg/policy"
+	"github.com/hallmark-project/hallmark/pkg/trust"
 )
 
 // revoke has the story's policy ask for revocations, and gives it a list of entries.
@@ -72,8 +73,13 @@ func TestWalkHoldsListsOfRevocationsToTheirRules(t *testing.T) {
 		change func(s *story, l *policy.Revocations)
 		reason policy.Reason // empty: a yes
 	}{
-		"as it should be":        {func(*story, *policy.Revocations) {}, ""},
-		"none":                   {func(s *story, _ *policy.Revocations) { s.o.Lists = nil }, policy.RevocationsMissing},
+		"as it should be": {func(*story, *policy.Revocations) {}, ""},
+		"none":            {func(s *story, _ *policy.Revocations) { s.o.Lists = nil }, policy.RevocationsMissing},
+		"by a key that is out of its window": {func(s *story, _ *policy.Revocations) {
+			s.doc.Identities["keeper"] = policy.Principal{{Name: "keeper", Key: "keeper", Window: trust.Window{ValidUntil: ago(day)}}}
+			s.doc.Lists.Signers = []string{"keeper"}
+			s.o.Lists[0].Evidence.Signer = key("keeper")
+		}, policy.RevocationsMissing},
 		"by another":             {func(_ *story, l *policy.Revocations) { l.Evidence.Signer = key("red") }, policy.RevocationsMissing},
 		"that could not be read": {func(s *story, _ *policy.Revocations) { s.o.Problems = []policy.Finding{{Code: policy.Unreachable}} }, policy.Unreachable},
 		"expired":                {func(_ *story, l *policy.Revocations) { l.Expires = ago(time.Second) }, policy.RevocationsStale},
@@ -101,6 +107,15 @@ func TestWalkHoldsListsOfRevocationsToTheirRules(t *testing.T) {
 			l.Entries = append(l.Entries, policy.Revocation{Class: "file", Digest: idOther, Descendants: true})
 			s.nodes[idBase].Files = nil
 		}, policy.FilesUnknown},
+		"files of what is used alone, and those unknown": {func(s *story, l *policy.Revocations) {
+			l.Entries = append(l.Entries, policy.Revocation{Class: "file", Digest: idOther})
+			s.nodes[idRelease].Files = nil
+		}, policy.FilesUnknown},
+		"no files, and those of what is used unknown": {func(s *story, _ *policy.Revocations) { s.nodes[idRelease].Files = nil }, ""},
+		"exactly as old as it may be":                 {func(_ *story, l *policy.Revocations) { l.Issued = ago(3 * day) }, ""},
+		"of any age":                                  {func(s *story, l *policy.Revocations) { l.Issued = ago(300 * day); s.doc.Lists.MaxAge = 0 }, ""},
+		"that ends now":                               {func(_ *story, l *policy.Revocations) { l.Expires = now }, ""},
+		"of a minute from now":                        {func(_ *story, l *policy.Revocations) { l.Issued = now.Add(time.Minute) }, ""},
 		"files of what is used alone, and unknown ones below": {func(s *story, l *policy.Revocations) {
 			l.Entries = append(l.Entries, policy.Revocation{Class: "file", Digest: idOther})
 			s.nodes[idBase].Files = nil
@@ -139,5 +154,89 @@ func TestStateRemembersTheListAndTakesItAgain(t *testing.T) {
 	s.o.Lists[0].Entries, s.o.Lists[0].Sequence = nil, 6
 	if d := s.decide(); d.Verdict() != policy.Unknown || !slices.Contains(d.Reasons(), policy.RevocationsRollback) {
 		t.Errorf("an emptied list: %s because of %v", d.Verdict(), d.Reasons())
+	}
+}
+
+func TestRevokedSignersAreKnownInEveryForm(t *testing.T) {
+	certified := trust.Signer{Method: trust.MethodCertificate, CA: "root", Others: []string{"cross"}, Subject: "trainer"}
+	keyless := trust.Signer{Method: trust.MethodKeyless, Issuer: "https://issuer.example", Subject: "trainer"}
+	for name, c := range map[string]struct {
+		signer  trust.Signer
+		revoked policy.RevokedSigner
+		verdict policy.Verdict
+	}{
+		"a key":                              {*key("trainer"), policy.RevokedSigner{Key: "trainer"}, policy.No},
+		"another key":                        {*key("trainer"), policy.RevokedSigner{Key: "other"}, policy.Yes},
+		"a key's name by a certificate":      {certified, policy.RevokedSigner{Key: "trainer"}, policy.Yes},
+		"a whole authority":                  {certified, policy.RevokedSigner{CA: "root"}, policy.No},
+		"an authority that signed it across": {certified, policy.RevokedSigner{CA: "cross"}, policy.No},
+		"another authority":                  {certified, policy.RevokedSigner{CA: "other"}, policy.Yes},
+		"a subject of the authority":         {certified, policy.RevokedSigner{CA: "root", Subject: "trainer"}, policy.No},
+		"another subject":                    {certified, policy.RevokedSigner{CA: "root", Subject: "ann"}, policy.Yes},
+		"an issuer's subject":                {keyless, policy.RevokedSigner{Issuer: "https://issuer.example", Subject: "trainer"}, policy.No},
+		"another issuer's":                   {keyless, policy.RevokedSigner{Issuer: "https://other.example", Subject: "trainer"}, policy.Yes},
+		"an issuer's other":                  {keyless, policy.RevokedSigner{Issuer: "https://issuer.example", Subject: "ann"}, policy.Yes},
+		"an authority of that name":          {keyless, policy.RevokedSigner{CA: "https://issuer.example", Subject: "trainer"}, policy.Yes},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStory()
+			s.doc.Identities["trainer"] = policy.Principal{{Key: "trainer"}, {CA: "root", Subject: "trainer"}, {Issuer: "https://issuer.example", Subject: "trainer"}}
+			s.nodes[idRelease].Evidence[0].Signer, s.nodes[idRelease].Evidence[1].Signer = &c.signer, &c.signer
+			s.revoke(policy.Revocation{Identity: &c.revoked, Since: ago(30 * day)})
+			if d := s.decide(); d.Verdict() != c.verdict || c.verdict == policy.No && !slices.Contains(d.Reasons(), policy.Revoked) {
+				t.Errorf("%s because of %v, want %s", d.Verdict(), d.Reasons(), c.verdict)
+			}
+		})
+	}
+}
+
+// TestStateIsNotMadeLessByAListThatIsRefused: what was seen stays seen.
+func TestStateIsNotMadeLessByAListThatIsRefused(t *testing.T) {
+	s := newStory()
+	l := s.revoke(policy.Revocation{Class: "artifact", Digest: idOther, Descendants: true})
+	s.o.State = &policy.State{Sequence: 9, Revoked: []string{"digest artifact x"}, PolicyVersion: 9, Latest: now}
+	l.Sequence = 8
+	w := s.walk()
+	if d := w.Decide()[0]; d.Verdict() != policy.Unknown {
+		t.Fatal(d.Verdict())
+	}
+	if got := w.State(); got.Sequence != 9 || !slices.Equal(got.Revoked, s.o.State.Revoked) || got.PolicyVersion != 9 || !got.Latest.Equal(now) {
+		t.Errorf("state %+v", got)
+	}
+}
+
+// TestStateRemembersTheLatestTrustedTime of evidence and of lists, and the first release of a channel.
+func TestStateRemembersTheLatestTrustedTime(t *testing.T) {
+	s := newStory()
+	s.release(7)
+	early, late := ago(3*day), ago(2*day)
+	l := s.revoke()
+	l.Evidence.Time = &late
+	s.nodes[idData].Evidence[0].Time = &early
+	s.o.State = &policy.State{}
+	w := s.walk()
+	if d := w.Decide()[0]; d.Verdict() != policy.Yes {
+		t.Fatalf("%s because of %v", d.Verdict(), d.Reasons())
+	}
+	if got := w.State(); !got.Latest.Equal(late) || got.Channels["stable"] != 7 {
+		t.Errorf("state %+v", got)
+	}
+	l.Evidence.Time, s.nodes[idData].Evidence[0].Time = &early, &late
+	if w = s.walk(); !w.State().Latest.Equal(late) {
+		t.Errorf("state %+v", w.State())
+	}
+}
+
+func TestListsMoveInBoundedSteps(t *testing.T) {
+	for sequence, reason := range map[uint64]policy.Reason{4: policy.RevocationsRollback, 5: "", 1005: "", 1006: policy.RevocationsRollback} {
+		s := newStory()
+		l := s.revoke()
+		l.Sequence = sequence
+		s.o.State = &policy.State{Sequence: 5}
+		if reason == "" {
+			s.decides(t)
+		} else {
+			s.decides(t, reason)
+		}
 	}
 }

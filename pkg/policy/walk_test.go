@@ -214,8 +214,9 @@ func TestWalkRefuses(t *testing.T) {
 			second.Making.Inputs = second.Making.Inputs[1:]
 			s.add(idRelease, says("trainer", second))
 		}, policy.No, policy.Ambiguous},
-		"a base nobody let in":  {func(s *story) { s.nodes[idBase].Evidence = nil }, policy.No, policy.NoAlternative},
-		"a base from elsewhere": {func(s *story) { s.doc.Steps["base"].AnyOf[0].Ingested.Upstreams = []string{"https://x acme/base"} }, policy.No, policy.LinkSwapped},
+		"a base nobody let in":   {func(s *story) { s.nodes[idBase].Evidence = nil }, policy.No, policy.NoAlternative},
+		"a base from elsewhere":  {func(s *story) { s.doc.Steps["base"].AnyOf[0].Ingested.Upstreams = []string{"https://x acme/base"} }, policy.No, policy.LinkSwapped},
+		"a base let in long ago": {func(s *story) { s.doc.Steps["base"].AnyOf[0].Ingested.MaxAge = 39 * day }, policy.No, policy.Stale},
 		"a failed summary beside it": {func(s *story) {
 			s.add(idBase, says("data", policy.Claim{Type: policy.TypeVSA, Subject: idBase, At: ago(day), SaysNo: true, VSA: &policy.VSAClaim{Verifier: "https://acme.example/verify"}}))
 		}, policy.No, policy.Refuted},
@@ -259,13 +260,31 @@ func TestWalkRefuses(t *testing.T) {
 			e := &s.nodes[idData].Evidence[0]
 			e.Compared, e.Findings = false, []policy.Finding{{Code: policy.BytesNeeded}}
 		}, policy.Unknown, policy.BytesNeeded},
-		"a dataset made later":     {madeLater, policy.No, policy.OutOfOrder},
-		"a cycle":                  {cycle, policy.No, policy.Cycle},
-		"a chain without an end":   {deep(policy.MaxDepth + 1), policy.Unknown, policy.CapReached},
-		"a target without a step":  {func(s *story) { s.doc.Targets = map[string]string{"": "gone"} }, policy.Unknown, policy.PolicyUnusable},
-		"a kind without a target":  {func(s *story) { s.doc.Targets = map[string]string{"dataset": "data"} }, policy.No, policy.WrongKind},
-		"a step that asks nothing": {func(s *story) { s.doc.Steps["release"] = &policy.Step{Name: "release"} }, policy.Unknown, policy.PolicyUnusable},
-		"no artifact ID":           {func(s *story) { f := *s.nodes[idRelease]; f.Artifact.ID = ""; s.nodes[idRelease] = &f }, policy.Unknown, policy.Unreadable},
+		"a dataset made later":      {madeLater, policy.No, policy.OutOfOrder},
+		"a cycle":                   {cycle, policy.No, policy.Cycle},
+		"a chain without an end":    {deep(policy.MaxDepth + 1), policy.Unknown, policy.CapReached},
+		"a target without a step":   {func(s *story) { s.doc.Targets = map[string]string{"": "gone"} }, policy.Unknown, policy.PolicyUnusable},
+		"a kind without a target":   {func(s *story) { s.doc.Targets = map[string]string{"dataset": "data"} }, policy.No, policy.WrongKind},
+		"a step that asks nothing":  {func(s *story) { s.doc.Steps["release"] = &policy.Step{Name: "release"} }, policy.Unknown, policy.PolicyUnusable},
+		"an account of nothing":     {func(s *story) { s.claim(idRelease, policy.TypeProvenance).Making = nil }, policy.No, policy.StatementMalformed},
+		"inputs without provenance": {func(s *story) { s.doc.Steps["release"].Provenance = nil }, policy.Unknown, policy.PolicyUnusable},
+		"inputs of anything":        {func(s *story) { s.doc.Steps["release"].Inputs["source"] = &policy.Inputs{} }, policy.Unknown, policy.PolicyUnusable},
+		"a source of another pattern": {func(s *story) {
+			s.doc.Steps["release"].Inputs["source"] = &policy.Inputs{Patterns: []*trust.Pattern{pattern(t, "git\\+https://x.example/.*")}}
+		},
+			policy.No, policy.LinkSwapped},
+		"a signature out of its window": {func(s *story) { windowed(s) }, policy.No, policy.KeyTimeMissing},
+		"no signed kind": {func(s *story) {
+			s.doc.Targets = map[string]string{"model": "release"}
+			s.nodes[idRelease].Evidence[0].Kind = ""
+		}, policy.No, policy.NoEvidence},
+		"a kind that nobody says": {func(s *story) {
+			s.nodes[idRelease].Evidence[0].Kind = ""
+			for _, e := range s.nodes[idRelease].Evidence[1:] {
+				e.Claim.Kind = ""
+			}
+		}, policy.No, policy.WrongKind},
+		"no artifact ID": {func(s *story) { f := *s.nodes[idRelease]; f.Artifact.ID = ""; s.nodes[idRelease] = &f }, policy.Unknown, policy.Unreadable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStory()
@@ -325,6 +344,24 @@ func TestWalkTakesWhatThePolicyLetsIn(t *testing.T) {
 			c := made(idRelease, 2*day)
 			c.Making.Inputs = nil
 			s.add(idRelease, says("mary", c))
+		},
+		"a source of its pattern": func(s *story) {
+			s.doc.Steps["release"].Inputs["source"] = &policy.Inputs{Patterns: []*trust.Pattern{pattern(t, "git\\+https://x.example/.*"), pattern(t, "git\\+https://github.com/acme/.*")}}
+		},
+		"a key in its window": func(s *story) {
+			windowed(s)
+			for i := range s.nodes[idRelease].Evidence {
+				at := ago(20 * day)
+				s.nodes[idRelease].Evidence[i].Time = &at
+			}
+		},
+		"a test of its kind":             func(s *story) { s.doc.Steps["release"].Evidence[0].Subtype = "attack" },
+		"a base let in not too long ago": func(s *story) { s.doc.Steps["base"].AnyOf[0].Ingested.MaxAge = 40 * day },
+		"a base from where it may be": func(s *story) {
+			s.doc.Steps["base"].AnyOf[0].Ingested.Upstreams = []string{"https://x acme/base", "https://huggingface.co acme/base"}
+		},
+		"a base from exactly where it may be": func(s *story) {
+			s.doc.Steps["base"].AnyOf[0].Ingested.Upstreams = []string{"https://huggingface.co acme/base@1f3b"}
 		},
 		"a pinned base": func(s *story) { s.nodes[idBase].Evidence = nil; s.doc.Steps["base"].AnyOf[2].Pinned = []string{idBase} },
 		"a summary":     func(s *story) { s.nodes[idBase].Evidence = nil; s.add(idBase, says("data", summary())) },
@@ -409,10 +446,49 @@ func TestWalkRefusesSummariesThatMayNotStandForABase(t *testing.T) {
 	}
 }
 
+func pattern(t *testing.T, text string) *trust.Pattern {
+	t.Helper()
+	p, err := trust.CompilePattern(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// windowed has lead1's key be good until yesterday.
+func windowed(s *story) {
+	s.doc.Identities["lead1"] = policy.Principal{{Name: "lead1", Key: "lead1", Window: trust.Window{ValidUntil: ago(day)}}}
+}
+
 func mustCompile(source string) *rule.Rule {
 	r, err := rule.Compile(source)
 	if err != nil {
 		panic(err)
 	}
 	return r
+}
+
+// TestWalkTakesNoOtherArtifactThanItAskedFor: whoever looks for an input may find another, or look for none.
+func TestWalkTakesNoOtherArtifactThanItAskedFor(t *testing.T) {
+	s := newStory()
+	w := policy.NewWalk(s.doc, s.o)
+	w.Start(*s.nodes[idRelease])
+	if wants := w.Wants(); len(wants) != 2 || len(w.Wants()) != 0 {
+		t.Fatalf("wants %v, and then more", wants)
+	}
+	w.Add(idBase, *s.nodes[idBase])
+	w.Add(idBase, policy.Facts{}) // the first stays
+	other := *s.nodes[idData]
+	other.Artifact.ID = idOther
+	w.Add(idData, other)
+	if d := w.Decide()[0]; d.Verdict() != policy.Unknown || !slices.Equal(d.Reasons(), []policy.Reason{policy.Unreadable}) {
+		t.Errorf("%s because of %v", d.Verdict(), d.Reasons())
+	}
+
+	w = policy.NewWalk(s.doc, s.o)
+	w.Start(*s.nodes[idRelease])
+	w.Add(idBase, *s.nodes[idBase])
+	if d := w.Decide()[0]; d.Verdict() != policy.Unknown || !slices.Equal(d.Reasons(), []policy.Reason{policy.Unreadable}) {
+		t.Errorf("nobody looked for one: %s because of %v", d.Verdict(), d.Reasons())
+	}
 }

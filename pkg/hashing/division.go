@@ -38,8 +38,8 @@ func (d *division) offer(ctx context.Context, w *worker, r *run) {
 	d.shared.expect()
 	d.others.Go(func() {
 		d.shared.work(ctx)
-		if d.shared.err != nil {
-			d.parent.fail(d.shared.err) // ends the pass too
+		if err := d.shared.failed(); err != nil {
+			d.parent.fail(err) // ends the pass too
 		}
 		w.idle <- struct{}{}
 	})
@@ -68,8 +68,8 @@ func (d *division) join(ctx context.Context, err error) error {
 		d.shared.work(ctx)
 	}
 	d.others.Wait()
-	if err == nil && d.shared.err != nil {
-		err = d.shared.err
+	if failed := d.shared.failed(); err == nil && failed != nil {
+		err = failed
 		d.parent.fail(err)
 	}
 	d.sums.planned.sums = d.rest.sums

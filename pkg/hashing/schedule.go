@@ -184,3 +184,10 @@ func (s *schedule) fail(err error) {
 	}
 	s.stop()
 }
+
+// failed is the first error so far; nil: none. Others may still be at work.
+func (s *schedule) failed() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}

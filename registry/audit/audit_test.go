@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -410,10 +411,11 @@ func TestRunAsksNoMoreWhereNobodyAnswers(t *testing.T) {
 	for i := range 3 * maxFailures {
 		w.g.PutManifest("llm/m"+strconv.Itoa(i), ocispec.MediaTypeImageManifest, []byte("{}"), "v1")
 	}
-	asked := 0
-	gone := lab.Fault{Name: "gone", Do: func(x *lab.Exchange) { asked++; x.Reset() }}
+	var count atomic.Int32
+	gone := lab.Fault{Name: "gone", Do: func(x *lab.Exchange) { count.Add(1); x.Reset() }}
 	w.proxy.Set(lab.Rule{Fault: gone.At("GET", "/v2/llm/")})
 	r := w.mustAudit(func(o *Options) { o.Workers = 1; o.Registry.Retries = -1 })
+	asked := int(count.Load())
 	if r.Totals.Unread != 3*maxFailures || asked < maxFailures || asked > maxFailures+3 { // net/http itself asks again where a kept connection broke
 		t.Errorf("%d rows, asked %d times", r.Totals.Unread, asked)
 	}

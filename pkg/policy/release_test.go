@@ -45,7 +45,16 @@ func TestWalkKeepsTheOrderOfReleases(t *testing.T) {
 		"another channel": {[]func(*story){seen(6), func(s *story) {
 			s.claim(idRelease, policy.TypeRelease).Release.Channel = "beta"
 		}}, policy.EvidenceMissing},
-		"released by another":      {[]func(*story){seen(6), func(s *story) { e := s.nodes[idRelease].Evidence; e[len(e)-1].Signer = key("red") }}, policy.EvidenceMissing},
+		"released by another": {[]func(*story){seen(6), func(s *story) { e := s.nodes[idRelease].Evidence; e[len(e)-1].Signer = key("red") }}, policy.EvidenceMissing},
+		"released again since": {[]func(*story){seen(8), func(s *story) {
+			for _, n := range []uint64{6, 9, 5} {
+				again := *s.claim(idRelease, policy.TypeRelease)
+				again.Release = &policy.ReleaseClaim{Channel: "stable", Sequence: n}
+				e := says("trainer", again)
+				e.Digest = artifactID(string(rune('a' + n)))
+				s.add(idRelease, e)
+			}
+		}}, ""},
 		"older, and rolled back":   {[]func(*story){seen(8), rollback("lead1", "lead2")}, ""},
 		"older, approved by one":   {[]func(*story){seen(8), rollback("lead1")}, policy.ReleaseRollback},
 		"older, approved for more": {[]func(*story){seen(8), rollback()}, policy.ReleaseRollback}, // the sign-off is for production

@@ -215,7 +215,7 @@ steps:
 	state("--tsa-url", lab.TimestampURL, "--trusted-root", "root.json")
 	d.run(0, verify...)
 	d.says(d.run(0, "revoke", "--renew", "--list", "revoked.jsonl", "--private-key", "owner.key"), "number 2")
-	d.says(d.run(1, verify...), "key-time-missing")
+	d.says(d.run(3, verify...), "revocations-missing")
 	d.run(0, "revoke", "--renew", "--list", "revoked.jsonl", "--private-key", "owner.key", "--signing-config", "config.json", "--trusted-root", "root.json")
 	d.run(0, verify...)
 }

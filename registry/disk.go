@@ -196,6 +196,72 @@ func copyBytes(ctx context.Context, to io.Writer, from io.Reader, moved func(int
 	}
 }
 
+// copyOverlapped is copyBytes for a long way: it reads on, and hashes where from does that, while what was read before is
+// written. The count is of what was written.
+func copyOverlapped(ctx context.Context, to io.Writer, from io.Reader, moved func(int64)) (int64, error) {
+	const ahead = 3 // buffers: one is read, one is written, one lies between
+	free, full := make(chan *[copyBuffer]byte, ahead), make(chan lent, ahead)
+	for range ahead {
+		free <- buffers.Get().(*[copyBuffer]byte)
+	}
+	var total int64
+	var failed error
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for b := range full {
+			if failed == nil {
+				if _, failed = to.Write(b.buffer[:b.n]); failed != nil {
+					close(stop)
+				} else if total += int64(b.n); moved != nil {
+					moved(int64(b.n))
+				}
+			}
+			free <- b.buffer
+		}
+	}()
+	err := fillBuffers(ctx, from, free, full, stop)
+	close(full)
+	<-done
+	for range ahead {
+		buffers.Put(<-free)
+	}
+	if failed != nil {
+		return total, failed
+	}
+	return total, err
+}
+
+// lent is a buffer with n bytes in it.
+type lent struct {
+	buffer *[copyBuffer]byte
+	n      int
+}
+
+// fillBuffers reads from into buffers that are free until its end, ctx's, or stop. It gives every buffer back, full or free.
+func fillBuffers(ctx context.Context, from io.Reader, free chan *[copyBuffer]byte, full chan<- lent, stop <-chan struct{}) error {
+	for {
+		buffer := <-free
+		select {
+		case <-ctx.Done():
+			free <- buffer
+			return context.Cause(ctx)
+		case <-stop:
+			free <- buffer
+			return nil
+		default:
+		}
+		n, err := from.Read(buffer[:])
+		full <- lent{buffer, n}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
 // opener opens bytes as often as is wanted.
 func opener(b []byte) func() (io.ReadCloser, error) {
 	return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }

@@ -124,18 +124,33 @@ func (p *puller) big(ctx context.Context, l wanted, d Descriptor, g *gauge) erro
 	return p.land(to, l.names[0])
 }
 
-// land gives a finished layer the name of its file. The name is taken first, exclusively: renaming alone would put one
-// file over another where two names meet.
+// land gives a finished layer the name of its file, exclusively: renaming alone would put one file over another where two
+// names meet. A second name that the first one is then taken from is that at once; where the file system has none, the name
+// is taken before, by an empty file. Some file systems write all of a file to the disk before it may replace another.
 func (p *puller) land(to *landing, name string) error {
-	f, err := p.create(name)
-	if err != nil {
+	if err := p.makeRoom(name); err != nil {
 		return err
 	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if err := to.root.Rename(to.name, partialFiles+"/"+name); err != nil {
-		return errors.Join(err, p.root.Remove(name))
+	final := partialFiles + "/" + name
+	switch err := to.root.Link(to.name, final); {
+	case errors.Is(err, fs.ErrExist):
+		return namesMeet(name)
+	case err == nil:
+		err = to.root.Remove(to.name)
+		if err != nil {
+			return errors.Join(err, p.root.Remove(name))
+		}
+	default:
+		f, err := p.create(name)
+		if err != nil {
+			return err
+		}
+		if err := f.Close(); err != nil {
+			return err
+		}
+		if err := to.root.Rename(to.name, final); err != nil {
+			return errors.Join(err, p.root.Remove(name))
+		}
 	}
 	return to.root.RemoveAll(to.name + journalSuffix)
 }
@@ -178,7 +193,7 @@ func (p *puller) fillStream(ctx context.Context, to *landing, g *gauge) error {
 	}
 	defer from.Close()
 	rest := &checkedReader{from: from, hash: to.hash, want: to.d.Digest, size: to.d.Size, left: to.d.Size - at}
-	n, err := copyBytes(ctx, io.NewOffsetWriter(to.file, at), rest, g.moved)
+	n, err := copyOverlapped(ctx, io.NewOffsetWriter(to.file, at), rest, g.moved)
 	to.have = to.have.add(span{at, at + n})
 	return err
 }

@@ -255,22 +255,34 @@ func (p *puller) stream(ctx context.Context) (end func(), err error) {
 
 // create makes a file that was not there, and the directories above it.
 func (p *puller) create(name string) (*os.File, error) {
-	if err := manifest.CleanName(name); err != nil {
+	if err := p.makeRoom(name); err != nil {
 		return nil, err
+	}
+	f, err := p.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, namesMeet(name)
+	}
+	return f, err
+}
+
+func namesMeet(name string) error {
+	return fmt.Errorf("create %q: %w: two names meet here", name, ErrExists)
+}
+
+// makeRoom makes the directories above a file.
+func (p *puller) makeRoom(name string) error {
+	if err := manifest.CleanName(name); err != nil {
+		return err
 	}
 	if above := path.Dir(name); above != "." {
 		if _, made := p.made.Load(above); !made {
 			if err := p.root.MkdirAll(above, 0o755); err != nil {
-				return nil, fmt.Errorf("create directory %q: %w", above, err)
+				return fmt.Errorf("create directory %q: %w", above, err)
 			}
 			p.made.Store(above, true)
 		}
 	}
-	f, err := p.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-	if errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("create %q: %w: two names meet here", name, ErrExists)
-	}
-	return f, err
+	return nil
 }
 
 // evidence writes the bundles that belong to the files.

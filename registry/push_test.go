@@ -65,7 +65,8 @@ func TestPushCompletesWhatWasInterrupted(t *testing.T) {
 			t.Fatal(err)
 		}
 		uploads := slices.DeleteFunc(l.requests(), func(s string) bool { return !strings.HasPrefix(s, "PUT /v2/team/chat/blobs/") })
-		if kinds[EventSkip] < 3 || kinds[EventStart] != 8 || kinds[EventDone] != 8 || len(uploads) != 8-kinds[EventSkip]+1 { // and the config
+		needed := 8 - kinds[EventSkip] + 1 // and the config; a request of the push that was ended may arrive as late, one of each worker
+		if kinds[EventSkip] < 3 || kinds[EventStart] != 8 || kinds[EventDone] != 8 || len(uploads) < needed || len(uploads) > needed+2 {
 			t.Errorf("%v, %d uploads", kinds, len(uploads))
 		}
 		if err := open(t, ref, Options{}).Pull(context.Background(), c, filepath.Join(t.TempDir(), "out"), PullOptions{}); err != nil {

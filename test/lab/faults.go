@@ -93,11 +93,14 @@ func CutUpload(n int64) Fault {
 	return f
 }
 
-// Stall sends the first n bytes of a body, calls reached, and then nothing more comes.
+// Stall sends the first n bytes of a body, calls reached, and then nothing more comes. However small the body is, its last
+// byte is not among them, so that nobody can go on as if it had come.
 func Stall(n int, reached func()) Fault {
 	return Fault{Name: fmt.Sprintf("stalls after %d", n), Do: func(x *Exchange) {
 		a := x.Ask()
-		x.some(a, min(n, len(a.Body)))
+		if x.Request.Method != http.MethodHead { // its head is all of it
+			x.some(a, max(0, min(n, len(a.Body)-1)))
+		}
 		reached()
 		x.Hang()
 	}}

@@ -83,6 +83,7 @@ func BenchmarkFile(b *testing.B) {
 		"BLAKE3":         {Plan: Plan{Algorithm: BLAKE3}},
 		"BLAKE3+SHA256":  {Plan: Plan{Algorithm: BLAKE3, SHA256: true}},
 		"shards":         {Plan: Plan{ShardSize: benchSize / 8}},
+		"shards64":       {Plan: Plan{ShardSize: benchSize / 64}},
 		"smallshards":    {Plan: Plan{ShardSize: 64 << 10}},
 		"shards+SHA256":  {Plan: Plan{ShardSize: benchSize / 8, SHA256: true}},
 	} {

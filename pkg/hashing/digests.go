@@ -82,8 +82,11 @@ func (s *shardWriter) room(n int) int {
 	return n
 }
 
-// advance counts n bytes, no more than there was room for, that its hash was given by somebody else.
+// advance counts n bytes, no more than there was room for, that its digests were given by somebody else.
 func (s *shardWriter) advance(n int) {
+	if s.beside != nil {
+		s.beside.size += int64(n)
+	}
 	if s.in += int64(n); s.in == s.size && s.size > 0 {
 		s.cut()
 	}

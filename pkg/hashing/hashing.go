@@ -1,5 +1,5 @@
-// Package hashing turns files into digests at the machine's speed. Files are hashed in parallel, and for SHA-256 two at a
-// time on each core where it has the instructions (package lanes); BLAKE3 of one large file on all cores (package blake3).
+// Package hashing turns files into digests at the machine's speed. Files are hashed in parallel, and for SHA-256 two or
+// sixteen at a time on each core where it has the instructions (package lanes); BLAKE3 of one large file on all cores (package blake3).
 // Cores that find no file of their own read ahead, or hash beside, for those that are still at work. Every byte is read
 // once, but where shards and the whole are wanted: two cores may read it then, each for one of them. Large files are mapped
 // on Linux: what happens to them meanwhile is an error like any other.
@@ -83,8 +83,8 @@ type Hasher struct {
 	Plan Plan
 
 	// Workers is how many goroutines read and hash at the same time, all told. 0 and below mean GOMAXPROCS; no more than
-	// 1024 are used. Memory for buffers is in proportion to it: at most 3 MiB a worker, and 16 MiB
-	// of files that are mapped.
+	// 1024 are used. Memory for buffers is in proportion to it: at most 4 MiB a worker. Files
+	// that are mapped, 4 MiB of each at once, are the page cache's memory.
 	Workers int
 
 	// Progress is told how many bytes were read since it was last called: an increment, from several goroutines at

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/hallmark-project/hallmark/pkg/hashing/lanes"
 )
 
 // Tests in this file wait for a second goroutine where there must be one. If there is none they hang, and the test's
@@ -160,8 +162,20 @@ func TestFilesKeepsFewFilesOpen(t *testing.T) {
 	if _, err := (Hasher{Plan: Plan{ShardSize: takeAtOnce}, Workers: workers}).Files(t.Context(), groups); err != nil {
 		t.Fatal(err)
 	}
-	if most.Load() > 2*workers || most.Load() == 0 {
-		t.Errorf("%d files were open at once, with %d workers of two sides each", most.Load(), workers)
+	if most.Load() > lanes.Most*workers || most.Load() == 0 {
+		t.Errorf("%d files were open at once, with %d workers of %d sides each at most", most.Load(), workers, lanes.Most)
+	}
+}
+
+// TestManyWorkersKeepFewFilesOpenEach: however many cores there are, a process may have only so many files open.
+func TestManyWorkersKeepFewFilesOpenEach(t *testing.T) {
+	for workers := 1; workers <= maxWorkers; workers++ {
+		if n := (Plan{}).sides(workers); n > 2 && n*workers > mostOpen {
+			t.Errorf("%d workers have %d sides each", workers, n)
+		}
+	}
+	if n := (Plan{}).sides(1); lanes.WideFrom() <= lanes.Most && n != lanes.Most {
+		t.Errorf("one worker has %d sides", n)
 	}
 }
 

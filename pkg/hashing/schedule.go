@@ -5,6 +5,8 @@ import (
 	"context"
 	"slices"
 	"sync"
+
+	"github.com/hallmark-project/hallmark/pkg/hashing/lanes"
 )
 
 // schedule hands out the work of one call of Files. Three rules keep every core busy and none oversubscribed:
@@ -83,8 +85,8 @@ func (s *schedule) useful(limit int) int {
 func (s *schedule) work(ctx context.Context) {
 	w := worker{plan: s.plan, progress: s.progress, idle: s.idle}
 	defer w.release()
-	if s.plan.pairs() {
-		w.pairs(ctx, s)
+	if n := s.plan.sides(cap(s.idle)); n > 0 {
+		w.sides(ctx, s, n)
 		return
 	}
 	for {
@@ -158,6 +160,18 @@ func (s *schedule) left() int64 {
 		n += f.left()
 	}
 	return n
+}
+
+// plenty reports whether a worker that has so many lanes filled will come to as many as pay side by side, if all workers take
+// what is left in turn.
+func (s *schedule) plenty(held int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := int64(len(s.waiting))
+	for _, f := range s.sharded {
+		n += f.left()
+	}
+	return int64(held)+n/int64(max(1, cap(s.idle))) >= int64(lanes.WideFrom())
 }
 
 // spreads reports whether several workers may share the file of a group, and by which plan: nothing about it has to happen

@@ -52,7 +52,7 @@ func (s *stretch) next(ctx context.Context) ([]byte, error) {
 		s.at += int64(n)
 		return p, nil
 	}
-	p := s.buffer[:min(chunk, s.stop-s.at)]
+	p := s.buffer[:min(int64(len(s.buffer)), s.stop-s.at)]
 	if err := readChunk(ctx, s.file, p, s.at); err != nil {
 		return nil, err
 	}

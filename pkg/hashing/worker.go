@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/hallmark-project/hallmark/pkg/hashing/lanes"
 )
 
 // worker hashes one thing after another and keeps its buffers.
@@ -15,7 +17,11 @@ type worker struct {
 	idle     chan struct{} // see schedule
 	fed      bool          // the schedule's: it has something to do
 
-	slots [ahead + 2]*slot // of stream, and of both sides (see pairs)
+	slots [ahead + lanes.Most/sidesPerSlot]*slot // of stream, and of the sides
+
+	runs []*run          // of fill
+	into []*lanes.Digest // of each,
+	from [][]byte        // and what goes into them
 }
 
 // group hashes jobs in order.

@@ -9,3 +9,8 @@ const extensions = false
 func block1(*[8]uint32, *byte, int)             { panic("lanes: no block function here") }
 func block2(_, _ *[8]uint32, _, _ *byte, _ int) { panic("lanes: no block function here") }
 func blockSame(_, _ *[8]uint32, _ *byte, _ int) { panic("lanes: no block function here") }
+
+// vectors512 is whether this machine has a block function of ours for many digests.
+const vectors512 = false
+
+func block16(*[8][Most]uint32, *[Most]*byte, int) { panic("lanes: no block function here") }

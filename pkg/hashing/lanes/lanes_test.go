@@ -173,7 +173,7 @@ func TestDigestsInAnyOrderOfWrites(t *testing.T) {
 
 // TestBlockFileIsWhatTheGeneratorPrints keeps hands out of the file.
 func TestBlockFileIsWhatTheGeneratorPrints(t *testing.T) {
-	want, err := exec.Command("go", "run", "generate.go").Output()
+	want, err := exec.Command("go", "run", "generate.go", "generate_wide.go").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,6 +222,17 @@ func BenchmarkSame(b *testing.B) {
 	b.SetBytes(benchSize)
 	for b.Loop() {
 		WriteSame(x, y, p)
+	}
+}
+
+func BenchmarkWide(b *testing.B) {
+	d, p := make([]*Digest, Most), make([][]byte, Most)
+	for i := range d {
+		d[i], p[i] = New(), text(byte(10+i), benchSize)
+	}
+	b.SetBytes(Most * benchSize)
+	for b.Loop() {
+		WriteEach(d, p)
 	}
 }
 

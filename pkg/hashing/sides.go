@@ -9,8 +9,20 @@ import (
 	"github.com/hallmark-project/hallmark/pkg/hashing/lanes"
 )
 
-// pairs reports whether a worker hashes two files at a time for this plan: see package lanes.
-func (p Plan) pairs() bool { return lanes.Paired() && (p.Algorithm == SHA256 || p.Algorithm == "") }
+// mostOpen is how many files all workers together keep open for the sake of many lanes: a process may have 1024, often.
+const mostOpen = 768
+
+// sides returns how many runs each of some workers may have at the same time for this plan: as many as there are lanes, see
+// package lanes; 0 where files are hashed one after the other.
+func (p Plan) sides(workers int) int {
+	if !lanes.Paired() || p.Algorithm != SHA256 && p.Algorithm != "" {
+		return 0
+	}
+	if n := min(lanes.Most, mostOpen/max(workers, 1)); n >= lanes.WideFrom() {
+		return n
+	}
+	return 2
+}
 
 // run is a stretch of one file on its way into digests, and how it ends.
 type run struct {
@@ -25,55 +37,87 @@ type run struct {
 // over reports whether everything of r was hashed.
 func (r *run) over() bool { return len(r.data) == 0 && r.at == r.stop }
 
-// wide reports whether r keeps a core busy on its own: its bytes go into two digests already.
-func (r *run) wide() bool { return r.out.beside != nil }
+// lanes returns how many digests r's bytes go into.
+func (r *run) lanes() int {
+	if r.out.beside != nil {
+		return 2
+	}
+	return 1
+}
 
-// side is one of the two places of a worker: what it was given, and the run that it is in.
+// side is one of the places of a worker: what it was given, and the run that it is in.
 type side struct {
 	work assignment
 	*run
 }
 
-// pairs does what the schedule hands out, two runs at a time where there are two, each in its own pace: when one ends, the
-// next takes its place beside the one that goes on.
-func (w *worker) pairs(ctx context.Context, s *schedule) {
-	var sides [2]side
-	for i := range sides {
-		sides[i].work.buffer = w.slot(ahead + i).data[:]
+// sides does what the schedule hands out, several runs at a time where there are several, each in its own pace: when one
+// ends, the next takes its place beside those that go on.
+func (w *worker) sides(ctx context.Context, s *schedule, n int) {
+	all := make([]side, n)
+	for i := range all {
+		const each = chunk / sidesPerSlot
+		at := i % sidesPerSlot * each
+		all[i].work.buffer = w.slot(ahead + i/sidesPerSlot).data[at : at+each]
 	}
 	for {
-		a, b := &sides[0], &sides[1]
-		err := a.refill(ctx, w, s, b)
-		if err == nil && (a.run == nil || !a.wide()) {
-			err = b.refill(ctx, w, s, a)
-		}
+		runs, err := w.fill(ctx, s, all)
 		switch {
 		case err != nil:
-		case a.run == nil && b.run == nil:
+		case len(runs) == 0:
 			return
-		case b.run == nil || a.run != nil && a.wide():
-			err = w.alone(ctx, a.run)
-		case a.run == nil || b.wide():
-			err = w.alone(ctx, b.run)
+		case len(runs) == 1:
+			err = w.alone(ctx, runs[0])
 		default:
-			err = w.both(ctx, a.run, b.run)
+			err = w.beside(ctx, runs)
 		}
 		if err != nil {
 			s.fail(err)
 		}
-		for i := range sides {
-			if failed := sides[i].settle(err); failed != nil {
+		for i := range all {
+			if failed := all[i].settle(err); failed != nil {
 				s.fail(failed)
 			}
 		}
 	}
 }
 
-// refill finds something to do for a side that has nothing; without a run afterwards, there is nothing now.
-func (d *side) refill(ctx context.Context, w *worker, s *schedule, other *side) error {
+// fill finds something to do for sides that have nothing, and returns the runs that there are then. Two lanes are filled as
+// far as the schedule has something; more of them one at a time, while the other workers take theirs, and only if there is
+// enough for many lanes to pay.
+func (w *worker) fill(ctx context.Context, s *schedule, all []side) ([]*run, error) {
+	held := 0
+	for i := range all {
+		if all[i].run != nil {
+			held += all[i].lanes()
+		}
+	}
+	w.runs = w.runs[:0]
+	grown := false
+	for i := range all {
+		d := &all[i]
+		if d.run == nil && (d.work.given || held < 2 || !grown && held < len(all) && s.plenty(held)) {
+			grown = grown || !d.work.given && held >= 2
+			if err := d.refill(ctx, w, s, held > 0); err != nil {
+				return nil, err
+			}
+			if d.run != nil {
+				held += d.lanes()
+			}
+		}
+		if d.run != nil {
+			w.runs = append(w.runs, d.run)
+		}
+	}
+	return w.runs, nil
+}
+
+// refill finds something to do for a side that has nothing; without a run afterwards, there is nothing now. more is whether
+// the worker has something.
+func (d *side) refill(ctx context.Context, w *worker, s *schedule, more bool) error {
 	for d.run == nil {
 		if !d.work.given {
-			group, shards, ok := s.next(w, other.run != nil)
+			group, shards, ok := s.next(w, more)
 			if !ok {
 				return nil
 			}
@@ -139,21 +183,71 @@ func (w *worker) alone(ctx context.Context, r *run) error {
 	return guarded(func() { r.out.Write(p) }, r)
 }
 
-// both hashes as many bytes of a as of b.
-func (w *worker) both(ctx context.Context, a, b *run) error {
-	for _, r := range []*run{a, b} {
-		if err := r.load(ctx, w); err != nil {
+// beside hashes the next bytes of several runs: all of them side by side where there are lanes enough for that to pay, else
+// by two.
+func (w *worker) beside(ctx context.Context, runs []*run) error {
+	held := 0
+	for _, r := range runs {
+		if r.part != nil {
+			r.part.offer(ctx, w, r)
+		}
+		held += r.lanes()
+	}
+	if held >= lanes.WideFrom() {
+		for held > lanes.Most { // the last one waits until another ends
+			held -= runs[len(runs)-1].lanes()
+			runs = runs[:len(runs)-1]
+		}
+		return w.each(ctx, runs)
+	}
+	var single []*run
+	for _, r := range runs {
+		if r.lanes() == 1 {
+			single = append(single, r)
+		} else if err := w.alone(ctx, r); err != nil {
 			return err
 		}
 	}
-	n := min(a.out.room(len(a.data)), b.out.room(len(b.data)))
-	p, q := a.data[:n], b.data[:n]
-	a.data, b.data = a.data[n:], b.data[n:]
+	if len(single)%2 == 1 && len(single) > 1 { // the first one takes two turns
+		single = append(single, single[0])
+	}
+	for ; len(single) > 1; single = single[2:] {
+		if err := w.each(ctx, single[:2]); err != nil {
+			return err
+		}
+	}
+	if len(single) == 1 {
+		return w.alone(ctx, single[0])
+	}
+	return nil
+}
+
+// each hashes as many bytes of one run as of the others, none if one of them is over.
+func (w *worker) each(ctx context.Context, runs []*run) error {
+	n := chunk
+	for _, r := range runs {
+		if err := r.load(ctx, w); err != nil {
+			return err
+		}
+		n = min(n, r.out.room(len(r.data)))
+	}
+	w.into, w.from = w.into[:0], w.from[:0]
+	over := make([]mapped, 0, lanes.Most)
+	for _, r := range runs {
+		p := r.data[:n]
+		r.data = r.data[n:]
+		w.into, w.from = append(w.into, r.out.hash.(*lanes.Digest)), append(w.from, p)
+		if r.out.beside != nil {
+			w.into, w.from = append(w.into, r.out.beside.digest), append(w.from, p)
+		}
+		over = append(over, r)
+	}
 	return guarded(func() {
-		lanes.WritePair(a.out.hash.(*lanes.Digest), p, b.out.hash.(*lanes.Digest), q)
-		a.out.advance(n)
-		b.out.advance(n)
-	}, a, b)
+		lanes.WriteEach(w.into, w.from)
+		for _, r := range runs {
+			r.out.advance(n)
+		}
+	}, over...)
 }
 
 // load sees to it that r has bytes that were not hashed, unless it is over.

@@ -4,7 +4,8 @@
 //
 // Start with [New] for a message from front to back, and with [NewPart] and [Join] for one in parts.
 //
-// The package reads and writes memory only. The compression function, with AVX2 and AVX-512, is lukechampine.com/blake3's.
+// The package reads and writes memory only. The compression function is lukechampine.com/blake3's, and for what is in the
+// middle of long messages one of ours, where the machine has AVX-512.
 package blake3
 
 import (
@@ -62,6 +63,12 @@ func (d *Digest) Write(p []byte) (int, error) {
 		}
 	}
 	for len(p) > group {
+		if wide {
+			height := d.fits(len(p))
+			d.trees.add(tree(p[:group<<height], height, d.leaf+d.trees.count*guts.MaxSIMD), height)
+			p = p[group<<height:]
+			continue
+		}
 		// Compressed where it lies, what is in memory and in no cache takes twice as long: sixteen leaves are read side by
 		// side, and to none of them does the CPU read ahead. A copy it does.
 		p = p[copy(d.last[:], p):]
@@ -71,8 +78,18 @@ func (d *Digest) Write(p []byte) (int, error) {
 	return n, nil
 }
 
+// fits returns the height above groups of the largest tree that begins here and of which n bytes, more than a group, are
+// more than it holds: the end of a message may be another node.
+func (d *Digest) fits(n int) int {
+	height := 0
+	for height < maxTree && d.trees.count>>height&1 == 0 && n > group<<(height+1) {
+		height++
+	}
+	return height
+}
+
 // add takes a full group that is not the end.
-func (d *Digest) add(g *[group]byte) { d.trees.add(guts.ChainingValue(d.compress(g, group))) }
+func (d *Digest) add(g *[group]byte) { d.trees.add(guts.ChainingValue(d.compress(g, group)), 0) }
 
 // compress returns the node over the first n bytes of the group that comes next.
 func (d *Digest) compress(g *[group]byte, n int) guts.Node {
@@ -101,7 +118,7 @@ func Join(parts [][]byte) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		trees.add(v)
+		trees.add(v, 0)
 	}
 	last, err := parseValue(parts[len(parts)-1])
 	if err != nil {
@@ -119,14 +136,14 @@ type forest struct {
 	trees [64]value // by height
 }
 
-// add puts a node behind the others.
-func (f *forest) add(v value) {
-	height := 0
+// add puts a tree of a height behind the others; there must be none that is lower.
+func (f *forest) add(v value, height int) {
+	size := uint64(1) << height
 	for ; f.count>>height&1 == 1; height++ {
 		v = guts.ChainingValue(guts.ParentNode(f.trees[height], v, &guts.IV, 0))
 	}
 	f.trees[height] = v
-	f.count++
+	f.count += size
 }
 
 // under returns the node over the forest and the last node behind it; that node itself where there is no forest.

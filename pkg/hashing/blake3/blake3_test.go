@@ -45,7 +45,7 @@ func sum(b []byte) []byte {
 
 // sizes are around every boundary of the tree that fits into a few groups, and a few more.
 func sizes() (all []int) {
-	for _, n := range []int{0, 64, 1024, 2048, 3072, 15 << 10, 16 << 10, 17 << 10, 32 << 10, 48 << 10, 63 << 10, 64 << 10, 80 << 10, 1 << 20} {
+	for _, n := range []int{0, 64, 1024, 2048, 3072, 15 << 10, 16 << 10, 17 << 10, 32 << 10, 48 << 10, 63 << 10, 64 << 10, 80 << 10, 256 << 10, 272 << 10, 512 << 10, 784 << 10, 1 << 20, 3<<20 + 16<<10} {
 		for _, off := range []int{-1, 0, 1} {
 			if n+off >= 0 {
 				all = append(all, n+off)
@@ -101,7 +101,7 @@ func join(b []byte, size int) ([]byte, error) {
 }
 
 func TestJoinIsTheDigestOfTheWhole(t *testing.T) {
-	for _, size := range []int{blake3.MinPart, 2 * blake3.MinPart, 8 * blake3.MinPart} {
+	for _, size := range []int{blake3.MinPart, 2 * blake3.MinPart, 8 * blake3.MinPart, 32 * blake3.MinPart} {
 		for _, n := range sizes() {
 			b := text(n)
 			if n <= size {
@@ -138,7 +138,7 @@ func TestPartIsNoDigest(t *testing.T) {
 }
 
 func TestDigestsAndPartsInAnyRhythmOfWrites(t *testing.T) {
-	data := make([]byte, 300<<10)
+	data := make([]byte, 1300<<10)
 	rand.NewChaCha8([32]byte{1}).Read(data)
 	rapid.Check(t, func(t *rapid.T) {
 		b := data[:rapid.IntRange(0, len(data)).Draw(t, "size")]

@@ -48,20 +48,26 @@ func TestKeylessBlobsCrossVerify(t *testing.T) {
 	client, cosign, in := reference(t), tool(t, cosignModule), newInstance(t)
 	file := in.write("weights.bin", []byte("bytes are bytes"))
 	bundleOf := func(name string) string { return filepath.Join(t.TempDir(), name+".sigstore.json") }
-	signers := map[string]func(bundle string) *exec.Cmd{
-		"ours": func(bundle string) *exec.Cmd {
+	signers := []struct {
+		name string
+		sign func(bundle string) *exec.Cmd
+	}{
+		{"ours", func(bundle string) *exec.Cmd {
 			return in.blobClient("sign-bundle", "--identity-token", in.token, "--bundle", bundle,
 				"--trusted-root", in.TrustedRoot, "--signing-config", in.SigningConfig, file)
-		},
-		"cosign's": func(bundle string) *exec.Cmd {
+		}},
+		{"cosign's", func(bundle string) *exec.Cmd {
 			return exec.Command(cosign, "sign-blob", "--identity-token", in.tokenFile, "--bundle", bundle,
 				"--trusted-root", in.TrustedRoot, "--signing-config", in.SigningConfig, "--yes", file)
-		},
-		"sigstore-python's": func(bundle string) *exec.Cmd {
+		}},
+		{"sigstore-python's", func(bundle string) *exec.Cmd {
 			return client.Sigstore(t.Context(), "--trust-config", in.trustConfig, "sign", "--identity-token", in.token, "--bundle", bundle, file)
-		},
+		}},
 	}
-	for name, sign := range signers {
+	// Ours comes first. The first entry of a log has index 0, which cosign's bundle leaves out, as protobuf's JSON may, and
+	// sigstore-python misses.
+	for _, by := range signers {
+		name, sign := by.name, by.sign
 		bundle := bundleOf(strings.TrimSuffix(name, "'s"))
 		must(t, sign(bundle))
 		if text := string(in.read(bundle)); !strings.Contains(text, `"messageSignature"`) {

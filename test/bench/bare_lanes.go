@@ -20,31 +20,34 @@ const bareLanesCommand = "bare-lanes"
 
 // limits is what the SHA-256 of package lanes gives: over bytes that are at hand in a core's cache, or over files that are
 // small enough for opening them to count.
-func limits(self, name string, wide bool) *tool {
+func limits(self, name string, lanesEach int) *tool {
 	t := &tool{Name: name, Note: "package lanes alone, bytes at hand; small files are read", Version: runtime.Version()}
-	if !lanes.Paired() {
+	switch {
+	case !lanes.Paired():
 		t.Missing = "this CPU has no SHA instructions of amd64"
+	case lanesEach > 2 && lanes.WideFrom() > lanesEach:
+		t.Missing = "many lanes gain nothing on this CPU"
 	}
 	t.tasks = func(op operation, d *dataset) *task {
 		cores := min(runtime.NumCPU(), d.Files)
 		switch {
-		case wide && op == hash && !d.few():
+		case lanesEach == 2 && op == hash && !d.few():
 			return &task{args: []string{self, bareLanesCommand, "files", fmt.Sprint(runtime.NumCPU())}, input: d.list, dir: d.dir}
-		case wide && op == shards:
+		case lanesEach > 1 && op == shards:
 			cores = runtime.NumCPU()
-		case wide && op == hash && d.Files > 1:
-		case !wide && d.Files == 1 && (op == hash || op == both):
-			return &task{args: []string{self, bareLanesCommand, "one", "1", fmt.Sprint(d.bytes())}}
+		case lanesEach == 2 && op == hash && d.Files > 1:
+		case lanesEach == 1 && d.Files == 1 && (op == hash || op == both):
+			cores = 1
 		default:
 			return nil
 		}
-		return &task{args: []string{self, bareLanesCommand, "two", fmt.Sprint(cores), fmt.Sprint(d.bytes())}}
+		return &task{args: []string{self, bareLanesCommand, fmt.Sprint(lanesEach), fmt.Sprint(cores), fmt.Sprint(d.bytes())}}
 	}
 	return t
 }
 
-// bareLanes hashes: "one CORES BYTES" with one lane on each core, "two CORES BYTES" with two, "files CORES" the files whose
-// names come in, two at a time on each core.
+// bareLanes hashes: "LANES CORES BYTES" with so many lanes on each core, "files CORES" the files whose names come in, two at a
+// time on each core.
 func bareLanes(ctx context.Context, args []string, in io.Reader) error {
 	if len(args) < 2 {
 		return errors.New("bare lanes: arguments are missing")
@@ -56,7 +59,8 @@ func bareLanes(ctx context.Context, args []string, in io.Reader) error {
 	if args[0] == "files" {
 		return pairFiles(ctx, cores, in)
 	}
-	if len(args) != 3 || args[0] != "one" && args[0] != "two" {
+	each, err := strconv.Atoi(args[0])
+	if len(args) != 3 || err != nil || each < 1 || each > lanes.Most {
 		return fmt.Errorf("bare lanes: %q is nothing that it does", args)
 	}
 	total, err := strconv.ParseInt(args[2], 10, 64)
@@ -65,27 +69,25 @@ func bareLanes(ctx context.Context, args []string, in io.Reader) error {
 	}
 	var running sync.WaitGroup
 	for range cores {
-		running.Go(func() { hashMemory(ctx, args[0] == "two", total/int64(cores)) })
+		running.Go(func() { hashMemory(ctx, each, total/int64(cores)) })
 	}
 	running.Wait()
 	return ctx.Err()
 }
 
-// hashMemory hashes so many bytes in all, the same over and over.
-func hashMemory(ctx context.Context, two bool, total int64) {
-	p, q := make([]byte, 64<<10), make([]byte, 64<<10)
-	a, b := lanes.New(), lanes.New()
-	for total > 0 && ctx.Err() == nil {
-		if two {
-			lanes.WritePair(a, p, b, q)
-			total -= int64(len(q))
-		} else {
-			a.Write(p)
-		}
-		total -= int64(len(p))
+// hashMemory hashes so many bytes in all, in so many lanes, the same over and over.
+func hashMemory(ctx context.Context, each int, total int64) {
+	const piece = 64 << 10 // with all others in the core's cache
+	d, p := make([]*lanes.Digest, each), make([][]byte, each)
+	for i := range d {
+		d[i], p[i] = lanes.New(), make([]byte, piece/each*2)
 	}
-	a.Sum(nil)
-	b.Sum(nil)
+	for ; total > 0 && ctx.Err() == nil; total -= int64(each * len(p[0])) {
+		lanes.WriteEach(d, p)
+	}
+	for i := range d {
+		d[i].Sum(nil)
+	}
 }
 
 // pairFiles opens, reads and closes files, and hashes each beside the next.

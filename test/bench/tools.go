@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/hallmark-project/hallmark/pkg/hashing/lanes"
 	"github.com/hallmark-project/hallmark/test/interop/modelsigning"
 )
 
@@ -42,8 +43,10 @@ const (
 	sha256Name   = "sha256sum"
 	pythonName   = "model_signing"
 	b3sumName    = "b3sum"
-	twoLanesName = "two-lane limit"
 	oneLaneName  = "one-stream limit"
+	twoLanesName = "two-lane limit"
+
+	manyLanesName = "many-lane limit"
 )
 
 // tool is one of the programs that are measured.
@@ -86,8 +89,9 @@ func prepare(ctx context.Context, dir string, say func(string, ...any)) (*bench,
 	return &bench{dir: dir, far: far, say: say, tools: []*tool{
 		ours(ctx, binary, key, far),
 		oursOnOneCore(binary),
-		limits(self, oneLaneName, false),
-		limits(self, twoLanesName, true),
+		limits(self, oneLaneName, 1),
+		limits(self, twoLanesName, 2),
+		limits(self, manyLanesName, lanes.Most),
 		bare(self, bareName, 1),
 		bare(self, bareManyName, runtime.NumCPU()),
 		hashCommand(ctx, opensslName, true, []string{"dgst", "-sha256"}, []string{"version"}),

@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -27,7 +28,13 @@ const (
 // layout is an OCI image layout on disk (image-spec 1.1, OCI Image Layout). Every manifest that was put is listed in
 // index.json, with its tag as org.opencontainers.image.ref.name or without one; so referrers are found there, as ORAS
 // does it. Writers exclude each other by a lock on the directory itself, which leaves nothing behind.
-type layout struct{ dir string }
+type layout struct {
+	dir string
+
+	// What manifests that were read refer to, by digest: referrers are asked for once for each artifact, and each time all
+	// that is listed counts. A digest names the same for ever; whoever wants the manifest itself has it checked again.
+	subjects sync.Map
+}
 
 func (l *layout) close() {}
 
@@ -307,14 +314,28 @@ func (l *layout) each(ctx context.Context, see func(m referrer, subject string))
 		if !slices.Contains(manifestTypes, m.MediaType) {
 			continue
 		}
-		raw, err := readRegular(root, blobPath(m.Digest), maxManifest)
-		if err == nil {
-			err = checkSum(raw, m.Digest)
-		}
+		subject, err := l.subject(root, m.Digest)
 		if err != nil {
 			return fmt.Errorf("manifest %s: %w", m.Digest, err)
 		}
-		see(m, knownSubject(raw))
+		see(m, subject)
 	}
 	return nil
+}
+
+// subject returns what a manifest refers to.
+func (l *layout) subject(root *os.Root, digest string) (string, error) {
+	if known, ok := l.subjects.Load(digest); ok {
+		return known.(string), nil
+	}
+	raw, err := readRegular(root, blobPath(digest), maxManifest)
+	if err == nil {
+		err = checkSum(raw, digest)
+	}
+	if err != nil {
+		return "", err
+	}
+	subject := knownSubject(raw)
+	l.subjects.Store(digest, subject)
+	return subject, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -246,4 +247,37 @@ func FuzzParseIndex(f *testing.F) {
 			t.Errorf("%s becomes %s (%v)", raw, again, err)
 		}
 	})
+}
+
+// TestLayoutReadsEachManifestOnceForItsSubject spoils the evidence of another artifact after referrers were listed: who asks
+// again is answered, and who reads what was spoiled is told so.
+func TestLayoutReadsEachManifestOnceForItsSubject(t *testing.T) {
+	ctx := context.Background()
+	r := open(t, places()[0].ref(t), Options{})
+	_, subject := pushed(t, r, model(t, map[string]string{"a.bin": "a"}))
+	other, spoiled := pushed(t, r, model(t, map[string]string{"b.bin": "b"}))
+	if _, err := r.Attach(ctx, subject, testBundle(1), testPredicate); err != nil {
+		t.Fatal(err)
+	}
+	evidence, err := r.Attach(ctx, spoiled, testBundle(2), testPredicate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r = open(t, r.ref, Options{})
+	before, err := r.Referrers(ctx, subject.Digest)
+	if err != nil || len(before) != 1 {
+		t.Fatalf("%v, %v", before, err)
+	}
+	if err := os.WriteFile(filepath.Join(r.ref.dir, filepath.FromSlash(blobPath(evidence))), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := r.Referrers(ctx, subject.Digest); err != nil || !slices.Equal(again, before) {
+		t.Errorf("asked again: %v, %v", again, err)
+	}
+	if items, err := r.Bundles(ctx, other.ID); err == nil {
+		t.Errorf("spoiled evidence was read: %v", items)
+	}
+	if _, err := open(t, r.ref, Options{}).Referrers(ctx, subject.Digest); !errors.Is(err, ErrDigest) {
+		t.Errorf("listed by who did not read it before: %v", err)
+	}
 }

@@ -34,8 +34,11 @@ type stretch struct {
 	window *window // whole pages of the file, mapped
 	left   []byte  // of the window, not handed out
 	coming *window // the one after it, where a helper touches its pages
-	helper chan *window
+	helper chan chore
 }
+
+// chore is what a helper is asked for: windows of which nobody uses a byte any more, or not yet. Either may be nil.
+type chore struct{ unmap, touch *window }
 
 // next returns the next bytes, at least one of those that are left and a chunk at most. They are good until the call after.
 // A file that ends before is ErrChanged.
@@ -63,49 +66,55 @@ func (s *stretch) next(ctx context.Context) ([]byte, error) {
 // slide maps the part of the file that comes next, and has the one after it fetched meanwhile: by the helper, or as far as
 // the system does it by itself.
 func (s *stretch) slide() {
-	s.window.unmap()
+	used := s.window
 	lead := s.at % int64(os.Getpagesize())
 	s.window, s.coming = s.coming, nil
 	if s.window == nil {
 		pages, err := mapPages(s.file, s.at-lead, int(min(windowSize, s.stop-s.at+lead)))
 		if err != nil {
 			s.plain = true
+			used.unmap()
 			return
 		}
 		s.window = &window{pages: pages}
 	}
 	s.left = s.window.pages[lead:]
-	ahead := s.at - lead + int64(len(s.window.pages))
-	n := min(windowSize, s.stop-ahead)
-	if n <= 0 {
-		return
+	if ahead := s.at - lead + int64(len(s.window.pages)); ahead < s.stop {
+		s.prepare(ahead, min(windowSize, s.stop-ahead))
 	}
-	fetch(s.file, ahead, n)
+	if s.helper != nil {
+		select {
+		case s.helper <- chore{used, s.coming}:
+			return
+		default: // it is behind, and not waited for
+		}
+	}
+	used.unmap()
+}
+
+// prepare has n bytes fetched, and mapped if there is a helper to touch them.
+func (s *stretch) prepare(at, n int64) {
+	fetch(s.file, at, n)
 	if s.helper == nil || n < mapFrom {
 		return
 	}
-	pages, err := mapPages(s.file, ahead, int(n))
-	if err != nil {
-		return
-	}
-	s.coming = &window{pages: pages}
-	select {
-	case s.helper <- s.coming:
-	default: // it is behind, and not waited for
+	if pages, err := mapPages(s.file, at, int(n)); err == nil {
+		s.coming = &window{pages: pages}
 	}
 }
 
-// help has a core that is idle touch the pages of windows before they are used: for a core that is alone with a file, that
-// takes a twentieth of its time.
+// help has a core that is idle touch the pages of windows before they are used, and unmap them afterwards: for a core that is
+// alone with a file, that takes a twentieth of its time.
 func (s *stretch) help(w *worker) {
 	if s.helper != nil || s.plain || s.stop-s.at < windowSize+mapFrom || !w.takeCore() {
 		return
 	}
-	in := make(chan *window, 1)
+	in := make(chan chore, 1)
 	s.helper = in
 	go func() {
-		for ahead := range in {
-			ahead.touch()
+		for c := range in {
+			c.touch.touch()
+			c.unmap.unmap()
 		}
 		w.idle <- struct{}{}
 	}()
@@ -134,6 +143,9 @@ const touched = 64 << 10
 
 // touch has every page at hand, if they are still mapped. What cannot be read is left to whoever reads it.
 func (w *window) touch() {
+	if w == nil {
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	_ = guarded(func() {

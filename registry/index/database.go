@@ -200,20 +200,27 @@ func (d *database) read(ctx context.Context, known event, see func(event) error)
 	return d.readFrom(ctx, d.db, known, see)
 }
 
-// eventsFrom asks for the event with a number, without what it says, and for those that follow, at most readAtOnce. The
+// eventsFrom asks for the event with a number, without what it says, and for those that follow, as many in all as limit. The
 // limit is in the text for the planner of a server that has no statistics of the table, as after a bulk load, and where
 // writers' locks keep it from being looked at: without one it expects a third of the table in answer to "what is new?", and
 // PostgreSQL then sorts and has the statement compiled, which for nothing at all took a fifth of a second at a million events.
-var eventsFrom = fmt.Sprintf(`SELECT seq, at, kind, CASE WHEN seq > $1 THEN body END, hash FROM hallmark_event WHERE seq >= $1 ORDER BY seq LIMIT %d`, readAtOnce)
+func eventsFrom(limit int) string {
+	return fmt.Sprintf(`SELECT seq, at, kind, CASE WHEN seq > $1 THEN body END, hash FROM hallmark_event WHERE seq >= $1 ORDER BY seq LIMIT %d`, limit)
+}
 
-const readAtOnce = 1000
+// The first batch of events that are read has as many as an answer to "what is new?" may have; where that is not all, the
+// next ones are four times as large, until the server's answer takes far longer than asking.
+const (
+	firstBatch = 1000
+	maxBatch   = 64 * firstBatch
+)
 
 // readFrom reads in batches, each of which begins with the last event of the one before: what another program wrote anew
 // meanwhile is noticed there, as it is at the first.
 func (d *database) readFrom(ctx context.Context, q queries, known event, see func(event) error) error {
-	for {
-		n, last, err := d.readBatch(ctx, q, known, see)
-		if err != nil || n < readAtOnce {
+	for limit := firstBatch; ; limit = min(4*limit, maxBatch) {
+		n, last, err := d.readBatch(ctx, q, known, limit, see)
+		if err != nil || n < limit {
 			return err
 		}
 		known = last
@@ -221,8 +228,8 @@ func (d *database) readFrom(ctx context.Context, q queries, known event, see fun
 }
 
 // readBatch returns how many rows there were, and the last one.
-func (d *database) readBatch(ctx context.Context, q queries, known event, see func(event) error) (n int, last event, err error) {
-	rows, err := q.QueryContext(ctx, eventsFrom, int64(known.seq))
+func (d *database) readBatch(ctx context.Context, q queries, known event, limit int, see func(event) error) (n int, last event, err error) {
+	rows, err := q.QueryContext(ctx, eventsFrom(limit), int64(known.seq))
 	if err != nil {
 		return 0, last, d.explained(err)
 	}

@@ -23,9 +23,10 @@ func TestReadGoesOnFromBatchToBatch(t *testing.T) {
 	eachStore(t, func(t *testing.T, at string) {
 		x := create(t, at)
 		written := uint64(0)
-		for _, n := range []int{readAtOnce - 1, 1, 1, readAtOnce - 3, 1, 1, 1} {
-			fillRefusals(t, x, int(written), n)
-			written += uint64(n)
+		const second = 5*firstBatch - 1 // where the second batch ends, which begins with the end of the first
+		for _, n := range []uint64{firstBatch - 1, firstBatch, firstBatch + 1, second - 1, second, second + 1, second + 2} {
+			fillRefusals(t, x, int(written), int(n-written))
+			written = n
 			var heads []event
 			err := x.store.read(t.Context(), event{}, func(e event) error {
 				heads = append(heads, event{seq: e.seq, hash: e.hash})
@@ -69,7 +70,7 @@ type rebuilding struct {
 func (r *rebuilding) read(ctx context.Context, known event, see func(event) error) error {
 	seen := 0
 	return r.reader.read(ctx, known, func(e event) error {
-		if seen++; seen == readAtOnce/2 && r.times > 0 {
+		if seen++; seen == firstBatch/2 && r.times > 0 {
 			r.times--
 			r.rebuild()
 		}
@@ -81,12 +82,12 @@ func (r *rebuilding) read(ctx context.Context, known event, see func(event) erro
 // time.
 func TestReadBeginsAnewWhereTheIndexIsRebuiltMeanwhile(t *testing.T) {
 	eachStore(t, func(t *testing.T, at string) {
-		fillRefusals(t, create(t, at), 0, 2*readAtOnce)
+		fillRefusals(t, create(t, at), 0, 2*firstBatch)
 		first := 0
 		rebuild := func() {
 			first++
 			_, _, err := Rebuild(t.Context(), at, Options{}, func(x *Index) error {
-				fillRefusals(t, x, first, 2*readAtOnce+7)
+				fillRefusals(t, x, first, 2*firstBatch+7)
 				return nil
 			})
 			if err != nil {
@@ -97,7 +98,7 @@ func TestReadBeginsAnewWhereTheIndexIsRebuiltMeanwhile(t *testing.T) {
 		if err := x.catchUp(t.Context(), &rebuilding{x.store, 1, rebuild}); err != nil {
 			t.Fatal(err)
 		}
-		if want := mustCheck(t, mustOpen(t, at, Options{})); headOf(x.state.head) != want || want.Seq != 2*readAtOnce+7 {
+		if want := mustCheck(t, mustOpen(t, at, Options{})); headOf(x.state.head) != want || want.Seq != 2*firstBatch+7 {
 			t.Errorf("head %+v, want %+v", headOf(x.state.head), want)
 		}
 		x = mustOpen(t, at, Options{})
@@ -136,13 +137,13 @@ func TestPostgresAnswersWhatIsNewByTheKey(t *testing.T) {
 	byKey := func(plan string) bool {
 		return strings.Contains(plan, "Index Scan using hallmark_event_pkey") && !strings.Contains(plan, "Sort") && !strings.Contains(plan, "JIT")
 	}
-	unlimited, _, _ := strings.Cut(eventsFrom, "LIMIT")
+	unlimited, _, _ := strings.Cut(eventsFrom(0), "LIMIT")
 	for _, statistics := range []bool{false, true} {
 		if statistics {
 			execute(t, at, "ANALYZE hallmark_event")
 		}
 		for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
-			if p := plan(eventsFrom, mode); !byKey(p) {
+			if p := plan(eventsFrom(firstBatch), mode); !byKey(p) {
 				t.Errorf("statistics %v, %s:\n%s", statistics, mode, p)
 			}
 			if p := plan(unlimited, mode); !statistics && byKey(p) {

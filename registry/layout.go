@@ -189,63 +189,71 @@ func (l *layout) manifest(ctx context.Context, target string) ([]byte, string, e
 		return nil, "", err
 	}
 	defer root.Close()
-	digest, mediaType := target, ""
 	x, err := readIndex(root)
 	if err != nil {
 		return nil, "", err
 	}
-	for _, m := range x.Manifests {
-		if m.Digest == target || (m.Annotations[ocispec.AnnotationRefName] == target && target != "") {
-			digest, mediaType = m.Digest, m.MediaType
-			break
-		}
-	}
-	if (Descriptor{Digest: digest}).check() != nil {
+	d, ok := x.find(target)
+	if !ok || d.check() != nil {
 		return nil, "", fmt.Errorf("tag %q: %w", target, ErrNotFound)
 	}
-	raw, err := readRegular(root, blobPath(digest), maxManifest)
+	raw, err := readRegular(root, blobPath(d.Digest), maxManifest)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, "", fmt.Errorf("manifest %s: %w", digest, ErrNotFound)
+		return nil, "", fmt.Errorf("manifest %s: %w", d.Digest, ErrNotFound)
 	}
 	if err != nil {
 		return nil, "", err
 	}
-	return raw, mediaType, checkSum(raw, digest)
+	return raw, d.MediaType, checkSum(raw, d.Digest)
 }
 
 // putManifest stores the manifest as a blob and lists it in index.json. A layout always takes note of a subject.
 func (l *layout) putManifest(ctx context.Context, raw []byte, d Descriptor, tag string) (bool, error) {
+	err := l.put(ctx, raw, d, tag, func(string) error { return nil })
+	return err == nil, err
+}
+
+// put is putManifest, if agree takes the digest of what the tag names until then, which is empty where it names nothing. No
+// other writer comes in between.
+func (l *layout) put(ctx context.Context, raw []byte, d Descriptor, tag string, agree func(names string) error) error {
 	there, err := l.hasBlob(ctx, d)
 	if err == nil && !there {
 		err = l.putBlob(ctx, d, opener(raw))
 	}
 	if err != nil {
-		return false, err
+		return err
 	}
 	root, err := l.open(true)
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer root.Close()
 	unlock, err := lockDirectory(ctx, root)
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer unlock()
 	x, err := readIndex(root)
 	if err != nil {
-		return false, err
+		return err
+	}
+	names := ""
+	if before, ok := x.find(tag); ok {
+		names = before.Digest
+	}
+	if err := agree(names); err != nil {
+		return err
 	}
 	if !x.put(d, tag) {
-		return true, nil
+		return nil
 	}
 	if raw, err = x.marshal(); err != nil {
-		return false, err
+		return err
 	}
 	if err := syncDirectory(root, layoutBlobs); err != nil { // the index must not outlive what it lists
-		return false, err
+		return err
 	}
-	return true, replaceFile(root, ocispec.ImageIndexFile, raw)
+	return replaceFile(root, ocispec.ImageIndexFile, raw)
 }
 
 func (l *layout) tags(_ context.Context, prefix string) ([]string, error) {

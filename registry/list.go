@@ -1,11 +1,13 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/hallmark-project/hallmark/attestations"
@@ -33,14 +35,18 @@ func PublishBundle(ctx context.Context, ref Ref, bundle attestations.Bundle, o O
 		return err
 	}
 	defer repo.Close()
-	return doing(repo.publishBundle(ctx, bundle, u.PredicateType, ref.Tag()), "publish bundle as %s", ref)
+	return doing(repo.publishBundle(ctx, bundle, u.PredicateType, ref, nil), "publish bundle as %s", ref)
 }
 
-func (r *Repo) publishBundle(ctx context.Context, bundle []byte, predicateType, tag string) error {
+// publishBundle stores a bundle under ref's tag: where was is not nil, only if the tag names that manifest, or nothing if it
+// is empty. A layout's lock keeps others away in between. A registry has no such thing: it is asked just before and just
+// after.
+func (r *Repo) publishBundle(ctx context.Context, bundle []byte, predicateType string, ref Ref, was *string) error {
 	raw, m, err := newBundleManifest(nil, bundle, predicateType)
 	if err != nil {
 		return err
 	}
+	d := m.entry(raw).Descriptor
 	for _, b := range []struct {
 		d       Descriptor
 		content []byte
@@ -49,38 +55,99 @@ func (r *Repo) publishBundle(ctx context.Context, bundle []byte, predicateType, 
 			return err
 		}
 	}
-	if _, err := r.store.putManifest(ctx, raw, m.entry(raw).Descriptor, tag); err != nil {
+	l, local := r.store.(*layout)
+	switch {
+	case was == nil:
+		_, err = r.store.putManifest(ctx, raw, d, ref.Tag())
+	case local:
+		err = l.put(ctx, raw, d, ref.Tag(), func(names string) error { return still(names, *was) })
+	default:
+		return r.overtake(ctx, raw, d, ref, *was)
+	}
+	if err != nil {
 		return err
 	}
 	return r.Finish()
 }
 
-// FetchBundle reads the bundle that PublishBundle stored under ref. Anything else under that name is an error.
-func FetchBundle(ctx context.Context, ref Ref, o Options) (chain.Item, error) {
-	repo, err := Open(ref, o)
-	if err != nil {
-		return chain.Item{}, err
+// overtake puts a manifest under a tag, in place of the one that was there, and looks whether it stays there.
+func (r *Repo) overtake(ctx context.Context, raw []byte, d Descriptor, ref Ref, was string) error {
+	names, err := r.names(ctx, ref)
+	if err == nil {
+		err = still(names, was)
 	}
-	defer repo.Close()
-	item := chain.Item{Where: ref.String()}
-	item.Bundle, err = repo.fetchBundle(ctx, ref)
-	return item, doing(err, "fetch bundle %s", ref)
+	if err == nil {
+		_, err = r.store.putManifest(ctx, raw, d, ref.Tag())
+	}
+	if err == nil {
+		err = r.Finish()
+	}
+	if err == nil {
+		names, err = r.names(ctx, ref)
+	}
+	switch {
+	case err != nil || names == d.Digest:
+		return err
+	case names == was:
+		return fmt.Errorf("it was stored, and %s still names what it did", ref)
+	}
+	return fmt.Errorf("%w: this one was stored, and %s names %s now", ErrOvertaken, ref, names)
 }
 
-func (r *Repo) fetchBundle(ctx context.Context, ref Ref) ([]byte, error) {
+// names returns the digest of what a tag names; nothing where it names nothing.
+func (r *Repo) names(ctx context.Context, ref Ref) (string, error) {
+	digest, err := r.Digest(ctx, ref)
+	if errors.Is(err, ErrNotFound) {
+		return "", nil
+	}
+	return digest, err
+}
+
+func still(names, was string) error {
+	if names != was {
+		return errOvertakenBefore
+	}
+	return nil
+}
+
+// ErrOvertaken is of a list that somebody else put another one in place of at the same time.
+var ErrOvertaken = errors.New("somebody else wrote another list at the same time")
+
+var errOvertakenBefore = fmt.Errorf("%w: nothing was changed", ErrOvertaken)
+
+// FetchBundle reads the bundle that PublishBundle stored under ref. Anything else under that name is an error.
+func FetchBundle(ctx context.Context, ref Ref, o Options) (chain.Item, error) {
+	item, _, err := fetchBundle(ctx, ref, o)
+	return item, err
+}
+
+// fetchBundle returns the digest of the bundle's manifest too.
+func fetchBundle(ctx context.Context, ref Ref, o Options) (item chain.Item, manifest string, err error) {
+	repo, err := Open(ref, o)
+	if err != nil {
+		return item, "", err
+	}
+	defer repo.Close()
+	item.Where = ref.String()
+	item.Bundle, manifest, err = repo.fetchBundle(ctx, ref)
+	return item, manifest, doing(err, "fetch bundle %s", ref)
+}
+
+func (r *Repo) fetchBundle(ctx context.Context, ref Ref) (bundle []byte, manifest string, err error) {
 	d, err := r.Resolve(ctx, ref)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	raw, err := r.Manifest(ctx, d.Digest)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	m, err := parseBundleManifest(raw, "")
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return r.bundleBlob(ctx, m.Layers[0], &budget{left: maxEvidence})
+	bundle, err = r.bundleBlob(ctx, m.Layers[0], &budget{left: maxEvidence})
+	return bundle, d.Digest, err
 }
 
 // ParseURI reads the reference in a URI: what ParseRef reads, with or without oci:// before the host of a registry. What
@@ -123,32 +190,80 @@ func (l Lists) Path() string {
 	return filepath.Join(l.Dir, filepath.FromSlash(l.From))
 }
 
+// Edition is what lay at a place of lists when it was read. The zero Edition is that nothing did.
+type Edition struct {
+	Items []chain.Item
+
+	manifest string // digest, where the place is a reference
+}
+
 // Evidence reads the lists. That there is none is an error: whoever looks for what is revoked has to find a list, be it
 // an empty one.
 func (l Lists) Evidence(ctx context.Context) ([]chain.Item, error) {
-	if l.From == "" {
-		return nil, errors.New("read list of what is revoked: nobody says where it is")
-	}
-	if ref, ok := l.Ref(); ok {
-		item, err := FetchBundle(ctx, ref, l.Options)
-		if err != nil {
-			return nil, fmt.Errorf("read list of what is revoked: %w", err)
-		}
-		return []chain.Item{item}, nil
-	}
-	items, err := ReadBundles(l.Path())
-	if err != nil {
-		return nil, fmt.Errorf("read list of what is revoked: %w", err)
-	}
-	return items, nil
+	e, err := l.Read(ctx)
+	return e.Items, err
 }
 
-// Replace makes bundle the one list that lies there.
-func (l Lists) Replace(ctx context.Context, bundle attestations.Bundle) error {
-	if ref, ok := l.Ref(); ok {
-		return PublishBundle(ctx, ref, bundle, l.Options)
+// Read is Evidence, for somebody who means to put another list in its place.
+func (l Lists) Read(ctx context.Context) (e Edition, err error) {
+	if l.From == "" {
+		return e, errors.New("read list of what is revoked: nobody says where it is")
 	}
-	return WriteBundles(ctx, l.Path(), bundle)
+	if ref, ok := l.Ref(); ok {
+		var item chain.Item
+		item, e.manifest, err = fetchBundle(ctx, ref, l.Options)
+		e.Items = []chain.Item{item}
+	} else {
+		e.Items, err = ReadBundles(l.Path())
+	}
+	if err != nil {
+		return Edition{}, fmt.Errorf("read list of what is revoked: %w", err)
+	}
+	return e, nil
+}
+
+// Replace makes bundle the one list that lies there, in place of was, which Read returned or which is zero. Where something
+// else lies there by now nothing is changed, and the error is ErrOvertaken.
+//
+// Of a file and a layout that is sure. A registry moves a tag without a condition, so it is asked what the tag names just
+// before and just after; where it is somebody else's list after, that is an ErrOvertaken too. A writer who is done, with both
+// questions, between the one before and the write that follows it loses its list, and nobody is told.
+func (l Lists) Replace(ctx context.Context, bundle attestations.Bundle, was Edition) error {
+	ref, ok := l.Ref()
+	if !ok {
+		return doing(replaceBundles(ctx, l.Path(), bundle, was.Items), "replace list of what is revoked")
+	}
+	u, err := bundle.Peek()
+	if err == nil {
+		err = checkBundle(bundle)
+	}
+	if err != nil {
+		return fmt.Errorf("replace list of what is revoked: %w", err)
+	}
+	repo, err := Open(ref, l.Options)
+	if err != nil {
+		return err
+	}
+	defer repo.Close()
+	return doing(repo.publishBundle(ctx, bundle, u.PredicateType, ref, &was.manifest), "replace list of what is revoked %s", ref)
+}
+
+// replaceBundles is WriteBundles of one bundle, if what the file holds is still what was read.
+func replaceBundles(ctx context.Context, at string, bundle attestations.Bundle, was []chain.Item) error {
+	line, err := claimLine(bundle)
+	if err != nil {
+		return err
+	}
+	return rewrite(ctx, at, func(old []byte) ([]byte, error) {
+		items, err := splitBundles(at, old)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.EqualFunc(items, was, func(a, b chain.Item) bool { return bytes.Equal(a.Bundle, b.Bundle) }) {
+			return nil, errOvertakenBefore
+		}
+		return line, nil
+	})
 }
 
 // IsNotFound reports whether err says that nothing lies where something was looked for, as opposed to that it could not be

@@ -39,10 +39,14 @@ func ReadBundles(path string) ([]chain.Item, error) {
 	if err != nil {
 		return nil, err
 	}
+	return splitBundles(path, raw)
+}
+
+func splitBundles(where string, raw []byte) ([]chain.Item, error) {
 	if checkBundle(raw) == nil {
-		return []chain.Item{{Where: path, Bundle: raw}}, nil
+		return []chain.Item{{Where: where, Bundle: raw}}, nil
 	}
-	return splitClaims(path, raw)
+	return splitClaims(where, raw)
 }
 
 // RemoveLeftovers removes what a writer of the evidence beside the artifact at path left behind when it was killed, so

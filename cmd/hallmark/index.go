@@ -53,8 +53,9 @@ func (f *indexFlags) bind(flags *pflag.FlagSet) {
 	flags.IntVar(&f.workers, "workers", 4, "`NUMBER` of artifacts that are asked about at the same time")
 }
 
-// fill updates x from each scope and returns what was found. What could not be read is in the reports.
-func (f *indexFlags) fill(ctx context.Context, x *index.Index, scopes []registry.Scope) ([]index.Report, error) {
+// fill updates x from each scope and returns what was found. What could not be read is in the reports. bar shows how many
+// artifacts were looked at, of all that were listed so far.
+func (f *indexFlags) fill(ctx context.Context, x *index.Index, scopes []registry.Scope, bar *progress) ([]index.Report, error) {
 	if f.workers < 1 {
 		return nil, usagef("--workers %d: it is a number above 0", f.workers)
 	}
@@ -69,12 +70,16 @@ func (f *indexFlags) fill(ctx context.Context, x *index.Index, scopes []registry
 	if err := p.Validate(); err != nil {
 		return nil, usageError{err}
 	}
+	defer bar.stop()
 	var all []index.Report
+	before := 0
 	for _, scope := range scopes {
-		r, err := x.Update(ctx, scope, index.UpdateOptions{Roots: roots, Policy: p, Registry: f.net.options(), Workers: f.workers})
+		seen := func(done, total int) { bar.counts("looked at", before+done, before+total) }
+		r, err := x.Update(ctx, scope, index.UpdateOptions{Roots: roots, Policy: p, Registry: f.net.options(), Workers: f.workers, Progress: seen})
 		if err != nil {
 			return all, err
 		}
+		before += r.Artifacts
 		all = append(all, r)
 	}
 	return all, nil
@@ -120,7 +125,7 @@ type indexedScope struct {
 func newIndexUpdate(s streams, anew bool) *cobra.Command {
 	var f indexFlags
 	var store string
-	var asJSON bool
+	var show output
 	c := &cobra.Command{
 		Use:   "update HOST[/PREFIX/]|HOST/NAME|oci:DIR…",
 		Short: "Record what is new in registries",
@@ -151,15 +156,16 @@ Verdicts are in no registry: those of the old index are carried over, if it is s
 		}
 		out := indexed{Schema: "hallmark.index/v1", Store: index.Redacted(store)}
 		var found []index.Report
+		bar := newProgress(s, "looked at", show)
 		if anew {
 			out.Carried, out.Damaged, err = index.Rebuild(c.Context(), store, index.Options{}, func(x *index.Index) error {
-				if found, err = f.fill(c.Context(), x, scopes); err != nil {
+				if found, err = f.fill(c.Context(), x, scopes, bar); err != nil {
 					return err
 				}
 				return partial(found)
 			})
 		} else {
-			err = f.updated(c.Context(), store, scopes, &found)
+			err = f.updated(c.Context(), store, scopes, bar, &found)
 		}
 		for _, r := range found {
 			out.Scopes = append(out.Scopes, indexedScope{r.Scope, r.Repos, r.Artifacts, r.Unchanged, r.Opened, r.Refused, r.New, append([]string{}, r.Problems...)})
@@ -170,20 +176,20 @@ Verdicts are in no registry: those of the old index are carried over, if it is s
 		if headErr := out.head(c.Context(), store); headErr != nil && err == nil {
 			return headErr
 		}
-		return errors.Join(showIndexed(s.out, out, asJSON), err)
+		return errors.Join(showIndexed(s.out, out, show), err)
 	}
 	f.bind(c.Flags())
 	bindStore(c.Flags(), &store)
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	show.bind(c.Flags(), "print no progress, and of what was found only the number of events and the head")
 	return c
 }
 
-func (f *indexFlags) updated(ctx context.Context, store string, scopes []registry.Scope, found *[]index.Report) error {
+func (f *indexFlags) updated(ctx context.Context, store string, scopes []registry.Scope, bar *progress, found *[]index.Report) error {
 	x, err := index.Open(ctx, store, index.Options{Create: true})
 	if err != nil {
 		return indexHint(err)
 	}
-	if *found, err = f.fill(ctx, x, scopes); err == nil {
+	if *found, err = f.fill(ctx, x, scopes, bar); err == nil {
 		err = partial(*found)
 	}
 	return errors.Join(indexHint(err), x.Close())
@@ -223,12 +229,16 @@ func (o *indexed) head(ctx context.Context, store string) error {
 	return err
 }
 
-func showIndexed(w io.Writer, o indexed, asJSON bool) error {
-	if asJSON {
+func showIndexed(w io.Writer, o indexed, show output) error {
+	switch {
+	case show.JSON:
 		if o.Scopes == nil {
 			o.Scopes = []indexedScope{}
 		}
 		return writeJSON(w, o)
+	case show.Quiet:
+		_, err := fmt.Fprintf(w, "%d %s\n", o.Events, o.Head)
+		return err
 	}
 	for _, r := range o.Scopes {
 		fmt.Fprintf(w, "%s  %s, %s (%d unchanged), %s opened, %d refused, %s\n", printable(r.Scope), count(r.Repos, "repository", "repositories"),
@@ -284,7 +294,7 @@ note the head that is printed somewhere else, and give it with --events and --he
 			if !asJSON && head.Seq > 0 {
 				fmt.Fprintf(s.out, "sound, last written to %s\n", head.At.Format(time.DateTime+" UTC"))
 			}
-			return showIndexed(s.out, out, asJSON)
+			return showIndexed(s.out, out, output{JSON: asJSON})
 		},
 	}
 	bindStore(c.Flags(), &store)

@@ -81,7 +81,7 @@ func (f *reachFlags) run(ctx context.Context, s streams, arg string) error {
 	if f.format != "tree" && f.format != "json" && pictures[f.format] == nil {
 		return usagef("--format %q: it is tree, json, mermaid, dot or svg", f.format)
 	}
-	x, err := f.open(ctx)
+	x, err := f.open(ctx, s)
 	if err != nil {
 		return indexHint(err)
 	}
@@ -114,7 +114,7 @@ func (f *reachFlags) run(ctx context.Context, s streams, arg string) error {
 }
 
 // open returns the index, or one in memory that was filled from registries.
-func (f *reachFlags) open(ctx context.Context) (*index.Index, error) {
+func (f *reachFlags) open(ctx context.Context, s streams) (*index.Index, error) {
 	switch {
 	case f.store == "" && len(f.in) == 0:
 		return nil, usagef("say where to look: --store STORE, or --in HOST with trust flags")
@@ -134,7 +134,8 @@ func (f *reachFlags) open(ctx context.Context) (*index.Index, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.found, err = f.fill.fill(ctx, x, scopes); err != nil {
+	bar := newProgress(s, "looked at", output{JSON: f.format == "json"})
+	if f.found, err = f.fill.fill(ctx, x, scopes, bar); err != nil {
 		return nil, err
 	}
 	return x, nil

@@ -46,7 +46,8 @@ func newRevoke(s streams) *cobra.Command {
 		Short: "State what is no longer to be trusted, in the next signed list",
 		Long: `Sign the next list of what is revoked: all that the present one has, and DIGEST, a signer, a builder or a source besides. A
 list replaces the one before, has the next number, and runs out, so that withholding it is noticed; --renew signs the present
-one anew before it does. The present list has to be by the same signer. --init begins with the first.
+one anew before it does. The present list has to be by the same signer. --init begins with the first. Where somebody else
+writes a list at the same time nothing is lost silently: it is said, and to be done again.
 
 A policy names the list and whose counts (revocations: {from, signers, maxAge}). A digest is never to be trusted again; of a
 signer, a builder or a source, what was signed or made from --since on is not. With --scope descendants neither is what was
@@ -190,7 +191,7 @@ func (f *revokeFlags) run(ctx context.Context, s streams, entry *attestations.Re
 		return err
 	}
 	book := registry.Lists{From: f.List, Options: f.net.options()}
-	next, err := f.present(ctx, book, by)
+	next, was, err := f.present(ctx, book, by)
 	if err != nil {
 		return err
 	}
@@ -213,28 +214,32 @@ func (f *revokeFlags) run(ctx context.Context, s streams, entry *attestations.Re
 	if err != nil {
 		return err
 	}
-	if err := book.Replace(ctx, bundle); err != nil {
+	err = book.Replace(ctx, bundle, was)
+	if errors.Is(err, registry.ErrOvertaken) {
+		return refusal{hintError{err, "run it again: it goes on from the list that is there now"}}
+	}
+	if err != nil {
 		return err
 	}
 	return f.show(s, next, opened)
 }
 
-// present is the list as it is now, by the same signer; the zero list where there is to be none yet.
-func (f *revokeFlags) present(ctx context.Context, book registry.Lists, by signer.Signer) (attestations.Revocations, error) {
-	items, err := book.Evidence(ctx)
+// present is the list as it is now, by the same signer, and all that lies there with it; the zero list where there is to be
+// none yet.
+func (f *revokeFlags) present(ctx context.Context, book registry.Lists, by signer.Signer) (newest attestations.Revocations, was registry.Edition, err error) {
+	was, err = book.Read(ctx)
 	switch {
 	case f.Init && registry.IsNotFound(err):
-		return attestations.Revocations{Entries: []attestations.Revocation{}}, nil
+		return attestations.Revocations{Entries: []attestations.Revocation{}}, was, nil
 	case f.Init && err == nil:
-		return attestations.Revocations{}, refusal{fmt.Errorf("begin %s: there is a list already", printable(f.List))}
+		return newest, was, refusal{fmt.Errorf("begin %s: there is a list already", printable(f.List))}
 	case registry.IsNotFound(err):
-		return attestations.Revocations{}, hintError{err, "the first list is begun with --init"}
+		return newest, was, hintError{err, "the first list is begun with --init"}
 	case err != nil:
-		return attestations.Revocations{}, err
+		return newest, was, err
 	}
-	var newest attestations.Revocations
 	var why error
-	for _, item := range items {
+	for _, item := range was.Items {
 		opened, err := attestations.Open(item.Bundle, ownRoots(by))
 		if err == nil {
 			var list attestations.Revocations
@@ -245,9 +250,9 @@ func (f *revokeFlags) present(ctx context.Context, book registry.Lists, by signe
 		why = errors.Join(why, err)
 	}
 	if newest.Sequence == 0 {
-		return newest, refusal{fmt.Errorf("go on with %s: no list there is by this signer: %w", printable(f.List), why)}
+		return newest, was, refusal{fmt.Errorf("go on with %s: no list there is by this signer: %w", printable(f.List), why)}
 	}
-	return newest, nil
+	return newest, was, nil
 }
 
 // revokedResult is what hallmark revoke prints as JSON: hallmark.revoked/v1.

@@ -30,6 +30,9 @@ func (e event) key() sum {
 	return sum(h.Sum(nil))
 }
 
+// is reports whether both are the same event of the same log: the hash is of all that came before, too.
+func (e event) is(o event) bool { return e.seq == o.seq && e.hash == o.hash }
+
 // chained returns the hash of the event with that number, time and key after the one whose hash is before. The first has
 // nothing before it: 32 zeros.
 func chained(before sum, seq uint64, at int64, key sum) sum {

@@ -61,26 +61,26 @@ func (x *Index) known(ctx context.Context, ask func(*state) error) error {
 	return ask(x.state)
 }
 
-// catchUp reads what was written since the last time; x.mu is held.
+// catchUp reads what was written since the last time; x.mu is held. Where another program rebuilt the index meanwhile,
+// everything is read.
 func (x *Index) catchUp(ctx context.Context, from reader) error {
-	if x.state != nil && x.state.head.seq > 0 {
-		hash, err := from.hashAt(ctx, x.state.head.seq)
-		if err != nil {
+	for again := 0; ; again++ {
+		if x.state == nil {
+			x.state = newState()
+		}
+		err := catchUp(ctx, from, x.state, func(event) {})
+		if err == nil {
+			return nil
+		}
+		x.state = nil // it is of another log, or may hold half of an event
+		if !errors.Is(err, errRewritten) || again == maxAgain {
 			return err
 		}
-		if hash != x.state.head.hash { // another program rebuilt the index
-			x.state = nil
-		}
 	}
-	if x.state == nil {
-		x.state = newState()
-	}
-	err := catchUp(ctx, from, x.state, func(event) {})
-	if err != nil {
-		x.state = nil // it may hold half of an event
-	}
-	return err
 }
+
+// maxAgain is how often an index is read anew that others rebuild while it is read.
+const maxAgain = 3
 
 // Record writes entries that are new, in order, in one transaction: when it returns nil all of them are on the disk. After
 // an error none is, save where the connection broke while they were committed; recording them again is right then, and

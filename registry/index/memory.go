@@ -16,11 +16,14 @@ type memory struct {
 func (m *memory) close() error                { return nil }
 func (m *memory) check(context.Context) error { return nil }
 
-func (m *memory) read(ctx context.Context, after uint64, see func(event) error) error {
+func (m *memory) read(ctx context.Context, known event, see func(event) error) error {
 	m.mu.Lock()
-	events := m.events[min(after, uint64(len(m.events))):]
+	events := m.events
 	m.mu.Unlock()
-	for _, e := range events {
+	if known.seq > 0 && (known.seq > uint64(len(events)) || !events[known.seq-1].is(known)) {
+		return errRewritten
+	}
+	for _, e := range events[known.seq:] {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
@@ -29,15 +32,6 @@ func (m *memory) read(ctx context.Context, after uint64, see func(event) error) 
 		}
 	}
 	return nil
-}
-
-func (m *memory) hashAt(_ context.Context, seq uint64) (sum, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if seq == 0 || seq > uint64(len(m.events)) {
-		return sum{}, nil
-	}
-	return m.events[seq-1].hash, nil
 }
 
 func (m *memory) document(_ context.Context, digest sum) ([]byte, error) {

@@ -24,10 +24,10 @@ const batchSize = 512
 func catchUp(ctx context.Context, from reader, s *state, see func(event)) error {
 	work, inner := errgroup.WithContext(ctx)
 	queue := make(chan *batch, 2*runtime.GOMAXPROCS(0)) // in order; each is decoded somewhere
-	after := s.head.seq
+	known := s.head
 	work.Go(func() error {
 		defer close(queue)
-		return feed(inner, from, after, queue)
+		return feed(inner, from, known, queue)
 	})
 	work.Go(func() error {
 		for b := range queue {
@@ -46,7 +46,7 @@ func catchUp(ctx context.Context, from reader, s *state, see func(event)) error 
 }
 
 // feed reads events, has them decoded, and queues them in order.
-func feed(ctx context.Context, from reader, after uint64, queue chan<- *batch) error {
+func feed(ctx context.Context, from reader, known event, queue chan<- *batch) error {
 	decoders := make(chan struct{}, runtime.GOMAXPROCS(0))
 	now := &batch{done: make(chan struct{})}
 	send := func() error {
@@ -64,7 +64,7 @@ func feed(ctx context.Context, from reader, after uint64, queue chan<- *batch) e
 		}()
 		return nil
 	}
-	err := from.read(ctx, after, func(e event) error {
+	err := from.read(ctx, known, func(e event) error {
 		if len(e.body) > maxBody {
 			return &DamagedError{e.seq, fmt.Errorf("it has %d bytes", len(e.body))}
 		}

@@ -89,7 +89,7 @@ func (x *Index) replace(ctx context.Context, fresh *Index) (int, error) {
 		if err := w.clear(ctx); err != nil {
 			return err
 		}
-		if err := fresh.store.read(ctx, 0, func(e event) error { return w.append(ctx, e, e.key()) }); err != nil {
+		if err := fresh.store.read(ctx, event{}, func(e event) error { return w.append(ctx, e, e.key()) }); err != nil {
 			return err
 		}
 		for digest, raw := range documents {

@@ -10,6 +10,7 @@ import (
 	"github.com/hallmark-project/hallmark/attestations"
 	"github.com/hallmark-project/hallmark/pkg/hashing"
 	"github.com/hallmark-project/hallmark/pkg/lineage"
+	"github.com/hallmark-project/hallmark/pkg/trust"
 )
 
 // state is what the log says, in memory. It is built by applying events in order, and by nothing else.
@@ -255,6 +256,9 @@ func (s *state) refusedBundle(where, name, predicateType, reason string) bundle 
 }
 
 func (s *state) refused(b *refusedBody) error {
+	if b.Reason == "" {
+		return fmt.Errorf("bundle %q was refused for no reason", b.Bundle)
+	}
 	_, err := s.add(b.About, s.refusedBundle(b.Where, b.Bundle, b.Type, b.Reason))
 	return err
 }
@@ -273,6 +277,9 @@ func (s *state) opened(b *openedBody) error {
 	made := s.openedBundle(b)
 	if made.name == (sum{}) {
 		return fmt.Errorf("bundle %q has no name", b.Bundle)
+	}
+	if b.Signer.String() == (trust.Signer{}).String() {
+		return fmt.Errorf("bundle %q is by nobody", b.Bundle)
 	}
 	id, err := s.add(b.About, made)
 	if err != nil {

@@ -34,11 +34,14 @@ type store interface {
 }
 
 type reader interface {
-	// read calls see for every event after the one with the number, in order. What see gets is its own.
-	read(ctx context.Context, after uint64, see func(event) error) error
-	// hashAt returns the hash of the event with the number; the zero sum where there is none.
-	hashAt(ctx context.Context, seq uint64) (sum, error)
+	// read calls see for every event after the known one, in order; the zero event is before the first. What see gets is
+	// its own. It is errRewritten where the known event is not there, or the log was written anew while it was read: what
+	// was seen is then not of one log.
+	read(ctx context.Context, known event, see func(event) error) error
 }
+
+// errRewritten is of a log that no longer leads where it led: another program rebuilt the index.
+var errRewritten = errors.New("it was written anew while it was read")
 
 // writer is a transaction.
 type writer interface {

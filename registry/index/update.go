@@ -267,7 +267,7 @@ func (u *update) artifact(ctx context.Context, from *asked, digest string, holds
 	var entries []Entry
 	opened := 0
 	for _, item := range items {
-		e := open(digest, from.repo.Name(), item, u.o.Roots, u.o.Policy)
+		e := EntryOf(digest, from.repo.Name(), item, u.o.Roots, u.o.Policy)
 		if _, ok := e.(Opened); ok {
 			opened++
 		}
@@ -280,8 +280,10 @@ func (u *update) artifact(ctx context.Context, from *asked, digest string, holds
 	return u.record(ctx, append(entries, list)...)
 }
 
-// open opens a bundle and returns what to record of it.
-func open(about, repo string, item chain.Item, roots trust.Roots, p policy.Policy) Entry {
+// EntryOf opens a bundle that lies with the artifact whose manifest has the digest about, in a repository (HOST/NAME or
+// oci:DIR), and returns what to record of it: an Opened, or a Refused that says why it is no evidence. Update does this with
+// all that it reads; it is for bundles that were got in another way.
+func EntryOf(about, repo string, item chain.Item, roots trust.Roots, p policy.Policy) Entry {
 	r := Refused{About: about, Where: repo + " " + item.Where}
 	because := func(reason policy.Reason, why string) Refused {
 		r.Reason, r.Why = reason, why

@@ -7,6 +7,7 @@
 //	go run ./test/bench --rows one/hash,startup   some rows
 //	go run ./test/bench --rows two,repo,ten,tiny  the registry's rows, with one/push and one/pull
 //	go run ./test/bench audit --artifacts 10000   audits of a registry, cold and warm
+//	go run ./test/bench index --nodes 1000000     a large index: begun with, asked, filled; minutes, and 2 GB of disk
 //
 // The tools take turns (A B C A B C …), so that a machine that slows down slows them all; every number is a median.
 // The data is made anew, read once so that it lies in the page cache, and removed at the end. Peers that aren't on the
@@ -51,6 +52,10 @@ func dispatch(ctx context.Context, args []string) error {
 			return bareUpload(ctx, args[1:], os.Stdin)
 		case auditCommand:
 			return runAudit(ctx, args[1:], os.Stdout, os.Stderr)
+		case indexCommand:
+			return runIndex(ctx, args[1:], os.Stdout, os.Stderr)
+		case indexAskCommand:
+			return indexAsk(ctx, args[1:])
 		}
 	}
 	return run(ctx, args, os.Stdout, os.Stderr)

@@ -84,6 +84,15 @@ func statusBytes(status []byte, field string) int64 {
 	return -1
 }
 
+// processorTime is how much time this process had on all cores.
+func processorTime() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // flushDisk waits until everything written is on the disk.
 func flushDisk() { syscall.Sync() }
 

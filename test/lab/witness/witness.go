@@ -1,5 +1,6 @@
 // Package witness is a timestamp authority and a Rekor v2 log on loopback, with the trusted root that vouches for them:
-// enough to have a key's signatures seen by others, at whatever time a test says it is.
+// enough to have a key's signatures seen by others, at whatever time a test says it is. Its certificate authority makes
+// keyless signers, too, without a server.
 package witness
 
 import (
@@ -47,10 +48,13 @@ type Witnesses struct {
 
 	server *httptest.Server
 	ca     *x509.Certificate
+	caKey  *ecdsa.PrivateKey
 	tsa    *x509.Certificate
 	tsaKey *ecdsa.PrivateKey
 	logKey *ecdsa.PrivateKey
 	logID  [sha256.Size]byte
+	ctKey  *ecdsa.PrivateKey // of the certificate-transparency log
+	ctID   [sha256.Size]byte
 
 	mu  sync.Mutex
 	now time.Time
@@ -85,26 +89,27 @@ func (w *Witnesses) Set(now time.Time) {
 	w.now = now
 }
 
-// makeKeys makes the log's key, and the authority's with a certificate that may do nothing but timestamping (RFC 3161 §2.3).
+// makeKeys makes the logs' keys, and the authority's with a certificate that may do nothing but timestamping (RFC 3161 §2.3).
 func (w *Witnesses) makeKeys() error {
 	var err error
-	var keys [3]*ecdsa.PrivateKey
+	var keys [4]*ecdsa.PrivateKey
 	for i := range keys {
 		if keys[i], err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 			return err
 		}
 	}
-	w.tsaKey, w.logKey = keys[1], keys[2]
-	spki, err := x509.MarshalPKIXPublicKey(w.logKey.Public())
-	if err != nil {
+	w.caKey, w.tsaKey, w.logKey, w.ctKey = keys[0], keys[1], keys[2], keys[3]
+	if w.logID, err = keyID(w.logKey); err != nil {
 		return err
 	}
-	w.logID = sha256.Sum256(spki)
+	if w.ctID, err = keyID(w.ctKey); err != nil {
+		return err
+	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "witnesses"}, IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageCertSign, NotBefore: time.Unix(0, 0), NotAfter: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC),
 	}
-	if w.ca, err = issue(template, template, keys[0].Public(), keys[0]); err != nil {
+	if w.ca, err = issue(template, template, w.caKey.Public(), w.caKey); err != nil {
 		return err
 	}
 	usage, err := asn1.Marshal([]asn1.ObjectIdentifier{{1, 3, 6, 1, 5, 5, 7, 3, 8}})
@@ -115,8 +120,14 @@ func (w *Witnesses) makeKeys() error {
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "timestamps"}, KeyUsage: x509.KeyUsageDigitalSignature,
 		NotBefore: template.NotBefore, NotAfter: template.NotAfter,
 		ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 37}, Critical: true, Value: usage}},
-	}, w.ca, w.tsaKey.Public(), keys[0])
+	}, w.ca, w.tsaKey.Public(), w.caKey)
 	return err
+}
+
+// keyID is the name of a log with the key (RFC 6962 §3.2).
+func keyID(key *ecdsa.PrivateKey) ([sha256.Size]byte, error) {
+	spki, err := x509.MarshalPKIXPublicKey(key.Public())
+	return sha256.Sum256(spki), err
 }
 
 func issue(template, parent *x509.Certificate, public crypto.PublicKey, by crypto.Signer) (*x509.Certificate, error) {
@@ -127,18 +138,19 @@ func issue(template, parent *x509.Certificate, public crypto.PublicKey, by crypt
 	return x509.ParseCertificate(der)
 }
 
-// describe writes trusted root and signing config. The root has a certificate authority because every root has one; it
-// issues nothing.
+// describe writes trusted root and signing config.
 func (w *Witnesses) describe(since time.Time) error {
-	logs := map[string]*root.TransparencyLog{hex.EncodeToString(w.logID[:]): {
-		BaseURL: "https://" + origin, ID: w.logID[:], HashFunc: crypto.SHA256, SignatureHashFunc: crypto.SHA256,
-		PublicKey: w.logKey.Public(), ValidityPeriodStart: since,
-	}}
+	log := func(host string, id []byte, key *ecdsa.PrivateKey) map[string]*root.TransparencyLog {
+		return map[string]*root.TransparencyLog{hex.EncodeToString(id): {
+			BaseURL: "https://" + host, ID: id, HashFunc: crypto.SHA256, SignatureHashFunc: crypto.SHA256,
+			PublicKey: key.Public(), ValidityPeriodStart: since,
+		}}
+	}
 	r, err := root.NewTrustedRoot(root.TrustedRootMediaType01,
 		[]root.CertificateAuthority{&root.FulcioCertificateAuthority{Root: w.ca, URI: "https://fulcio.test", ValidityPeriodStart: since}},
-		nil,
+		log("ct.test", w.ctID[:], w.ctKey),
 		[]root.TimestampingAuthority{&root.SigstoreTimestampingAuthority{Root: w.ca, Leaf: w.tsa, URI: "https://tsa.test", ValidityPeriodStart: since}},
-		logs)
+		log(origin, w.logID[:], w.logKey))
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,11 @@ const uriScheme = "oci://"
 // PublishBundle stores a bundle that is about no artifact, such as a list of what is revoked, under a tag of its own, in the
 // form that cosign v3 gives to bundles, without a subject. What the tag named before it names no more.
 func PublishBundle(ctx context.Context, ref Ref, bundle attestations.Bundle, o Options) error {
+	return publishUnder(ctx, ref, bundle, o, nil)
+}
+
+// publishUnder is PublishBundle; see Repo.publishBundle for was.
+func publishUnder(ctx context.Context, ref Ref, bundle attestations.Bundle, o Options, was *string) error {
 	if ref.Tag() == "" || ref.Digest() != "" {
 		return fmt.Errorf("publish bundle: %s names no tag", ref)
 	}
@@ -35,7 +40,7 @@ func PublishBundle(ctx context.Context, ref Ref, bundle attestations.Bundle, o O
 		return err
 	}
 	defer repo.Close()
-	return doing(repo.publishBundle(ctx, bundle, u.PredicateType, ref, nil), "publish bundle as %s", ref)
+	return doing(repo.publishBundle(ctx, bundle, u.PredicateType, ref, was), "publish bundle as %s", ref)
 }
 
 // publishBundle stores a bundle under ref's tag: where was is not nil, only if the tag names that manifest, or nothing if it
@@ -82,12 +87,15 @@ func (r *Repo) overtake(ctx context.Context, raw []byte, d Descriptor, ref Ref, 
 	if err == nil {
 		err = r.Finish()
 	}
-	if err == nil {
-		names, err = r.names(ctx, ref)
-	}
-	switch {
-	case err != nil || names == d.Digest:
+	if err != nil {
 		return err
+	}
+	names, err = r.names(ctx, ref)
+	switch {
+	case err != nil:
+		return fmt.Errorf("it was stored, and what is there now cannot be read: %w", err)
+	case names == d.Digest:
+		return nil
 	case names == was:
 		return fmt.Errorf("it was stored, and %s still names what it did", ref)
 	}
@@ -229,23 +237,10 @@ func (l Lists) Read(ctx context.Context) (e Edition, err error) {
 // before and just after; where it is somebody else's list after, that is an ErrOvertaken too. A writer who is done, with both
 // questions, between the one before and the write that follows it loses its list, and nobody is told.
 func (l Lists) Replace(ctx context.Context, bundle attestations.Bundle, was Edition) error {
-	ref, ok := l.Ref()
-	if !ok {
-		return doing(replaceBundles(ctx, l.Path(), bundle, was.Items), "replace list of what is revoked")
+	if ref, ok := l.Ref(); ok {
+		return publishUnder(ctx, ref, bundle, l.Options, &was.manifest)
 	}
-	u, err := bundle.Peek()
-	if err == nil {
-		err = checkBundle(bundle)
-	}
-	if err != nil {
-		return fmt.Errorf("replace list of what is revoked: %w", err)
-	}
-	repo, err := Open(ref, l.Options)
-	if err != nil {
-		return err
-	}
-	defer repo.Close()
-	return doing(repo.publishBundle(ctx, bundle, u.PredicateType, ref, &was.manifest), "replace list of what is revoked %s", ref)
+	return doing(replaceBundles(ctx, l.Path(), bundle, was.Items), "write list %s", l.Path())
 }
 
 // replaceBundles is WriteBundles of one bundle, if what the file holds is still what was read.

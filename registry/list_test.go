@@ -113,7 +113,7 @@ func TestListWriterNoticesAnotherAtEveryRequestButOne(t *testing.T) {
 	}
 }
 
-// TestListThatDoesNotAppearIsSaid has a registry that takes a list and does not show it.
+// TestListThatDoesNotAppearIsSaid has a registry that takes a list and does not keep it, or does not show it.
 func TestListThatDoesNotAppearIsSaid(t *testing.T) {
 	all := someLists(t, 2)
 	proxy := lab.NewProxy(lab.New(lab.Options{Referrers: true}))
@@ -127,8 +127,18 @@ func TestListThatDoesNotAppearIsSaid(t *testing.T) {
 	if err := l.Replace(t.Context(), all[1], was); err == nil || errors.Is(err, ErrOvertaken) || !strings.Contains(err.Error(), "still names what it did") {
 		t.Errorf("it is taken and forgotten: %v", err)
 	}
+	hidden := lab.Status(http.StatusForbidden, "").At(http.MethodHead, "/manifests/")
+	proxy.Set(lab.Rule{Fault: hidden, At: 2})
+	if err := l.Replace(t.Context(), all[1], was); err == nil || errors.Is(err, ErrOvertaken) || !strings.Contains(err.Error(), "it was stored, and what is there now cannot be read") {
+		t.Errorf("it cannot be looked at: %v", err)
+	}
 	proxy.Set()
-	if err := l.Replace(t.Context(), all[1], was); err != nil {
+	if err := l.Replace(t.Context(), all[0], mustRead(t, l)); err != nil {
 		t.Errorf("and then kept: %v", err)
+	}
+	for _, from := range []string{l.From[:strings.LastIndexByte(l.From, ':')] + "@" + nobodysID, "oci:" + t.TempDir()} {
+		if err := (Lists{From: from}).Replace(t.Context(), all[0], Edition{}); err == nil || !strings.Contains(err.Error(), "names no tag") {
+			t.Errorf("replaced without a tag: %v", err)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -213,27 +214,31 @@ func ingest(ctx context.Context, x *index.Index, n int, by signer.Signer, who tr
 	if err != nil {
 		return rate{}, err
 	}
-	const together = 500 // as Update records
+	const together = 500
 	r := rate{count: n}
 	p, roots, written := policy.Policy{Signers: []trust.Identity{who}}, by.Roots(), 0
 	err = r.spend(func() error {
+		recorded := make(chan error, 1) // of the bundles before, beside which the next are opened, as an update does it
+		recorded <- nil
 		for first := 0; first < n; first += together {
 			entries := make([]index.Entry, min(together, n-first))
-			_ = onEveryCore(first, len(entries), func(i int) error {
+			err := onEveryCore(first, len(entries), func(i int) error {
 				entries[i-first] = index.EntryOf(about(i), repository, items[i], roots, p)
-				return nil
-			})
-			for _, e := range entries {
-				if refused, ok := e.(index.Refused); ok {
+				if refused, ok := entries[i-first].(index.Refused); ok {
 					return fmt.Errorf("a bundle was refused: %s", refused.Why)
 				}
-			}
-			is, err := x.Record(ctx, entries...)
-			if written += is; err != nil {
+				return nil
+			})
+			if err := errors.Join(err, <-recorded); err != nil {
 				return err
 			}
+			go func() {
+				is, err := x.Record(ctx, entries...)
+				written += is
+				recorded <- err
+			}()
 		}
-		return nil
+		return <-recorded
 	})
 	if err == nil && written != n {
 		err = fmt.Errorf("%d of %d bundles were new", written, n)

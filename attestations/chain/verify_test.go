@@ -320,8 +320,8 @@ func TestVerifyManifestByTheSignersID(t *testing.T) {
 
 func TestVerifyPackedManifest(t *testing.T) {
 	files := map[string]string{"w.bin": strings.Repeat("w", 4<<20)}
-	deep := strings.Repeat(strings.Repeat("d", 200)+"/", 8) // long names fill a manifest with few files
-	for i := range 1600 {
+	deep := strings.Repeat(strings.Repeat("\x01", 250)+"/", 14) // long names that JSON escapes fill a manifest with few files
+	for i := range 100 {
 		files[fmt.Sprintf("%s%05d.txt", deep, i)] = fmt.Sprint(i)
 	}
 	w := newWorld(t, files)

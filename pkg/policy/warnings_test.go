@@ -122,3 +122,17 @@ func TestExplainShowsTextAsText(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+func TestExplainSaysNothingOfWhatThereIsNot(t *testing.T) {
+	raw, _, _ := strings.Cut(testdata(t, "prod-llm.yaml"), "waivers:")
+	d, err := Load([]byte(raw), words)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := d.Explain()
+	for _, absent := range []string{"what is excused", "where evidence of inputs is fetched"} {
+		if strings.Contains(got, absent) {
+			t.Errorf("it says %q", absent)
+		}
+	}
+}

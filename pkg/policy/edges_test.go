@@ -59,6 +59,18 @@ func TestRuleOfSeveralLinesPointsAtTheRule(t *testing.T) {
 	}
 }
 
+func TestAStepIsNoAlternativeOfItself(t *testing.T) {
+	base := func(more string) string {
+		return edited(t, "  approved-base: {anyOf: [{ingested: {signers: [data]}},", more+"  approved-base: {anyOf: [{step: mirrored}, {ingested: {signers: [data]}},")
+	}
+	if _, err := Load([]byte(base("  mirrored: {anyOf: [{step: copied}, {step: clean-data}]}\n  copied: {anyOf: [{step: clean-data}]}\n")), words); err != nil {
+		t.Errorf("by two ways to a third: %v", err)
+	}
+	refusedFor(t, base("  mirrored: {anyOf: [{step: mirrored}]}\n"), "step mirrored is, by way of anyOf, its own alternative")
+	refusedFor(t, base("  mirrored: {anyOf: [{step: copied}]}\n  copied: {anyOf: [{step: approved-base}]}\n"), "step mirrored is, by way of anyOf, its own alternative")
+	refusedFor(t, base("  mirrored: {anyOf: [{step: clean-data}]}\n  copied: {anyOf: [{step: copied}]}\n"), "its own alternative")
+}
+
 func TestAuthorityOfTwoIsTrustedOnce(t *testing.T) {
 	d, err := Load([]byte(edited(t, "lead-2: {key: keys/lead2.pub}", `lead-2: {ca: keys/ca.pem, subject: "spiffe://acme/lead-2"}`)), words)
 	if err != nil {

@@ -3,8 +3,11 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v4"
 )
 
 // refusedFor loads what must not load and returns why.
@@ -144,4 +147,24 @@ func TestNothingInPlaceOfAMappingIsSaidToBeNothing(t *testing.T) {
 	refusedFor(t, edited(t, "target: release\n", "target:\n"), "target is empty")
 	refusedFor(t, edited(t, "revocations: {from: oci://registry.example/acme/revocations:latest, signers: [data], maxAge: 72h}", "revocations:"), "revocations is empty")
 	refusedFor(t, edited(t, "revocations: {from: oci://registry.example/acme/revocations:latest, signers: [data], maxAge: 72h}", "revocations: yes"), "has to be a mapping")
+}
+
+func TestPlainTakesNoMoreValuesThanItsCap(t *testing.T) {
+	for values, message := range map[int]string{maxYAMLNodes: "", maxYAMLNodes + 1: "more than 50000 values"} {
+		r := &reader{}
+		r.plain(&yaml.Node{Kind: yaml.DocumentNode, Content: slices.Repeat([]*yaml.Node{{Kind: yaml.ScalarNode}}, values-1)})
+		if got := r.err; (got == nil) != (message == "") || got != nil && got.Message != message {
+			t.Errorf("%d values: %v", values, got)
+		}
+	}
+}
+
+// TestTextHasNoControlCharacters wherever in it they are.
+func TestTextHasNoControlCharacters(t *testing.T) {
+	for _, text := range []string{`"\x01suite"`, `"suite\x7f"`, `"two\nlines"`} {
+		refusedFor(t, edited(t, `"suite broken, ticket 42"`, text), "reason of a waiver has control characters")
+	}
+	if _, err := Load([]byte(edited(t, `"suite broken, ticket 42"`, `"süite bröken"`)), words); err != nil {
+		t.Error(err)
+	}
 }

@@ -119,6 +119,12 @@ func TestLoadTakesNoMoreThanItsCaps(t *testing.T) {
 		t.Error(err)
 	}
 	refusedFor(t, text(maxText+1), "has 4097 bytes, at most 4096 are read")
+	pem := func(n int) string {
+		const begin = "-----BEGIN "
+		return edited(t, "keys/lead1.pub", `"`+begin+strings.Repeat("a", n-len(begin))+`"`)
+	}
+	refusedFor(t, pem(maxPEM), "read public key")
+	refusedFor(t, pem(maxPEM+1), "key has 32769 bytes, at most 32768 are read")
 	file := func(n int) string {
 		raw := testdata(t, "prod-llm.yaml")
 		return raw + strings.Repeat("#", n-len(raw))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestDistanceCountsLetters(t *testing.T) {
@@ -54,6 +55,17 @@ func TestClipShortensWhatIsLong(t *testing.T) {
 	for text, want := range map[string]string{whole: whole, whole + "b": whole + "…", whole[1:] + "é": whole[1:] + "…"} {
 		if got := clip(text); got != want {
 			t.Errorf("%q, not %q", got, want)
+		}
+	}
+}
+
+func TestSpanSaysDaysOrHours(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		24 * time.Hour: "a day", 48 * time.Hour: "2 days", 30 * 24 * time.Hour: "30 days", 25 * time.Hour: "25h", time.Hour: "1h",
+		90 * time.Minute: "1h30m", 10 * time.Minute: "10m", 90 * time.Second: "1m30s", 0: "0s",
+	} {
+		if got := span(d); got != want {
+			t.Errorf("%v: %s", d, got)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -133,6 +134,41 @@ func TestLoadTakesNoMoreThanItsCaps(t *testing.T) {
 		t.Error(err)
 	}
 	refusedFor(t, file(MaxFile+1), "at most 1048576 are read")
+}
+
+func TestSpansAreAtMostACentury(t *testing.T) {
+	age := func(text string) string { return edited(t, "maxAge: 72h", "maxAge: "+text) }
+	d, err := Load([]byte(age("36500d")), words)
+	if err != nil || d.Lists.MaxAge != 36500*24*time.Hour {
+		t.Errorf("a century: %v", err)
+	}
+	refusedFor(t, age("36501d"), "no span of time")
+	refusedFor(t, age("876000h1ns"), "no span of time")
+}
+
+func TestABuilderOfJustTheLevelMeetsIt(t *testing.T) {
+	asked := func(level string) string {
+		return edited(t, "quantize], signers: [trainer]}", "quantize], signers: [trainer], level: "+level+"}")
+	}
+	if _, err := Load([]byte(asked("2")), words); err != nil {
+		t.Error(err)
+	}
+	refusedFor(t, asked("3"), "no builder of level 3 or more")
+}
+
+// TestClaimsTellTwoSignersApart only where they differ in one: else one signer could have both.
+func TestClaimsTellTwoSignersApart(t *testing.T) {
+	with := func(claims string) string {
+		return edited(t, "lead-2: {key: keys/lead2.pub}", `lead-2: {issuer: https://token.actions.githubusercontent.com, subject: "https://github.com/acme/train/.github/workflows/train.yml@refs/heads/main"`+claims+"}")
+	}
+	for _, apart := range []string{", claims: {runnerEnvironment: self-hosted}", ", claims: {runnerEnvironment: self-hosted, sourceRepositoryRef: refs/heads/main}"} {
+		if _, err := Load([]byte(with(apart)), words); err != nil {
+			t.Errorf("%s: %v", apart, err)
+		}
+	}
+	for _, both := range []string{"", ", claims: {runnerEnvironment: github-hosted}", ", claims: {sourceRepositoryRef: refs/heads/main}"} {
+		refusedFor(t, with(both), "identity lead-2 is identity trainer too")
+	}
 }
 
 func TestWaiverExcusesNoMissingWordThatIsNoTest(t *testing.T) {

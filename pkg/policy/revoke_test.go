@@ -292,3 +292,16 @@ func TestAYesNamesTheListThatHasNothingAgainstIt(t *testing.T) {
 		}
 	}
 }
+
+// TestAListThatWasSignedAgainCountsByItsLaterForm in whatever order the two are found.
+func TestAListThatWasSignedAgainCountsByItsLaterForm(t *testing.T) {
+	for _, late := range []int{0, 1} {
+		s := newStory()
+		l := s.revoke(policy.Revocation{Class: "artifact", Digest: idOther, Descendants: true})
+		s.o.Lists = append(s.o.Lists, *l)
+		s.o.Lists[1-late].Issued = ago(9 * day)
+		s.decides(t)
+		s.o.Lists[late].Issued = ago(4 * day)
+		s.decides(t, policy.RevocationsStale)
+	}
+}

@@ -69,3 +69,11 @@ func TestSpanSaysDaysOrHours(t *testing.T) {
 		}
 	}
 }
+
+func TestCleanQuotesWhatATerminalCouldObey(t *testing.T) {
+	for text, want := range map[string]string{"suite, ticket 42": "suite, ticket 42", "\u202eevil": `"\u202eevil"`, "a\x1b[2J": `"a\x1b[2J"`, "": ""} {
+		if got := clean(text); got != want {
+			t.Errorf("%q is shown as %s", text, got)
+		}
+	}
+}

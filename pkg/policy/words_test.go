@@ -102,6 +102,25 @@ func TestAStatementByAnotherTeamIsShownAsSuch(t *testing.T) {
 	t.Error("it is not among the evidence")
 }
 
+// TestAStatementByNobodyIsShownAsSuch where it could be opened; where not, why not says enough.
+func TestAStatementByNobodyIsShownAsSuch(t *testing.T) {
+	s := newStory()
+	unopened := policy.Evidence{Where: "claims.sig: 9", Digest: artifactID("unopened"), Findings: []policy.Finding{{Code: policy.BadSignature}}}
+	s.add(idRelease, says("mary", tested(day, 0.7)), unopened)
+	d := s.decide()
+	if d.Verdict() != policy.Yes {
+		t.Fatalf("%s because of %v", d.Verdict(), d.Reasons())
+	}
+	var shown []policy.Finding
+	for _, e := range d.Evidence {
+		shown = append(shown, e.Findings...)
+	}
+	want := []policy.Finding{{Code: policy.UntrustedSigner, Got: "key mary", Detail: "the policy knows nobody who signs like this"}, {Code: policy.BadSignature}}
+	if !slices.Equal(shown, want) && !slices.Equal(shown, []policy.Finding{want[1], want[0]}) {
+		t.Errorf("%+v", shown)
+	}
+}
+
 // TestInputsAreInOrderOfName: what is made anew has another digest, and is shown in the same place.
 func TestInputsAreInOrderOfName(t *testing.T) {
 	s := newStory()

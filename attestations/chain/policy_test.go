@@ -1,10 +1,12 @@
 package chain_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -198,6 +200,49 @@ func TestVerifyPolicyOfWhatIsLost(t *testing.T) {
 	}
 	d = p.verify(p.shelf, chain.PolicyOptions{Problems: []policy.Finding{{Code: policy.Unreadable, Detail: "state"}}}, target)
 	want(t, d[0], policy.Unknown, policy.Unreadable)
+}
+
+func TestVerifyPolicyEndsWithItsContext(t *testing.T) {
+	p := newPeople(t, "trainer")
+	target := p.row(3)
+	cause := errors.New("stopped")
+	ended, cancel := context.WithCancelCause(ctx)
+	cancel(cause)
+	if d, _, err := chain.VerifyPolicy(ended, []chain.Target{target}, p.shelf, p.doc, chain.PolicyOptions{}); !errors.Is(err, cause) || d != nil {
+		t.Errorf("%v, %v", d, err)
+	}
+}
+
+// TestVerifyPolicySearchesNoLongerThanItMay: what lies behind the end of the search is a don't know, and what was found
+// before it stands.
+func TestVerifyPolicySearchesNoLongerThanItMay(t *testing.T) {
+	p := newPeople(t, "trainer")
+	target := p.row(3)
+	want(t, p.verify(p.shelf, chain.PolicyOptions{Search: time.Hour}, target)[0], policy.Yes)
+	d := p.verify(p.shelf, chain.PolicyOptions{Search: time.Nanosecond}, target)[0]
+	if d.Verdict() != policy.Unknown || !slices.Contains(d.Reasons(), policy.TimedOut) {
+		t.Errorf("%s because of %v", d.Verdict(), d.Reasons())
+	}
+}
+
+// TestSummarizeKeepsTheKind of what was decided on, and takes what nobody calls anything for a model.
+func TestSummarizeKeepsTheKind(t *testing.T) {
+	w := newWorld(t, small)
+	signed := items{w.sign(w.build(manifest.Options{}), func(b []byte) []byte { return bytes.ReplaceAll(b, []byte(`"model"`), []byte(`"dataset"`)) })}
+	d := w.verify(&chain.Files{Path: w.path}, signed)
+	want(t, d, policy.Yes)
+	doc := &policy.Document{Digest: "sha256:" + strings.Repeat("d", 64)}
+	o := chain.SummaryOptions{Verifier: attestations.Verifier{ID: "https://v.example"}, Resource: "oci://registry.example/chat", Policy: "https://policy.example"}
+	for kind, summed := range map[string]attestations.Kind{"dataset": attestations.KindDataset, "": attestations.KindModel} {
+		d.Artifact.Kind = kind
+		if on, _, err := chain.Summarize(d, doc, o); on.Kind != summed {
+			t.Errorf("%q is summed up as a %s: %v", kind, on.Kind, err)
+		}
+	}
+	d.Artifact.ID = ""
+	if _, _, err := chain.Summarize(d, doc, o); err == nil || !strings.Contains(err.Error(), "ID is not known") {
+		t.Errorf("without an ID: %v", err)
+	}
 }
 
 func BenchmarkVerifyPolicyTenLinks(b *testing.B) {

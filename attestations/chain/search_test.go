@@ -99,8 +99,8 @@ func TestTargetHasTheIDOfAllItsFiles(t *testing.T) {
 	w.write("evil.py", "import os")
 	for name, sources := range map[string][]chain.Source{"signed": {signed}, "unsigned": nil} {
 		f := w.search(nil).Target(ctx, chain.Target{Artifact: &chain.Files{Path: w.path}, Sources: sources})
-		if f.Artifact.ID == before || f.Artifact.ID != w.id(manifest.Options{}) || len(f.Files) != 4 || len(f.Problems) > 0 {
-			t.Errorf("%s: ID %s, %d files, problems %v", name, f.Artifact.ID, len(f.Files), f.Problems)
+		if f.Artifact.ID == before || f.Artifact.ID != w.id(manifest.Options{}) || len(f.Files) != 4 || len(f.Problems) > 0 || f.Artifact.Files != 4 || f.Artifact.Size != 19 {
+			t.Errorf("%s: %+v, %d files, problems %v", name, f.Artifact, len(f.Files), f.Problems)
 		}
 	}
 	shards := w.build(manifest.Options{Method: manifest.Shards, ShardSize: 4, Algorithm: hashing.BLAKE3, IgnorePaths: []string{"evil.py"}})

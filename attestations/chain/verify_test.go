@@ -318,28 +318,6 @@ func TestVerifyManifestByTheSignersID(t *testing.T) {
 	want(t, w.verify(at, items{other}), policy.No, policy.IDMismatch)
 }
 
-func TestVerifyPackedManifest(t *testing.T) {
-	files := map[string]string{"w.bin": strings.Repeat("w", 4<<20)}
-	deep := strings.Repeat(strings.Repeat("d", 200)+"/", 8) // long names fill a manifest with few files
-	for i := range 1600 {
-		files[fmt.Sprintf("%s%05d.txt", deep, i)] = fmt.Sprint(i)
-	}
-	w := newWorld(t, files)
-	m := w.build(manifest.Options{})
-	stored := canonical(t, m)
-	if !stored.Layers[len(stored.Layers)-1].Pack {
-		t.Fatal("nothing was packed")
-	}
-	at := chain.NewManifest(stored.Manifest, "r/n:v1", "", "v1")
-	d := w.verify(at, items{w.sign(m, nil)})
-	want(t, d, policy.Yes)
-	if d.Artifact.Files != len(files) {
-		t.Errorf("%d files, want %d", d.Artifact.Files, len(files))
-	}
-	want(t, w.verify(at, items{w.sign(m, withoutAnnotations(t))}), policy.Unknown, policy.BytesNeeded)
-	want(t, w.verify(&chain.Files{Path: w.path}, items{w.sign(m, nil)}), policy.Yes)
-}
-
 func TestVerifyListsWhatIsLeftOut(t *testing.T) {
 	w := newWorld(t, map[string]string{"model.bin": "w", "cache/tmp": "t", ".git/evil.py": "e"})
 	signed := items{w.sign(w.build(manifest.Options{IgnorePaths: []string{"cache"}}), nil)}

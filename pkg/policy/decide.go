@@ -279,7 +279,7 @@ func size(n int64) string {
 		return fmt.Sprintf("%d B", n)
 	}
 	value, unit := float64(n), -1
-	for value >= 999.95 && unit < len("kMGTPE")-1 {
+	for value >= 999.95 { // which ends: an int64 is at most 9.2 EB
 		value /= 1000
 		unit++
 	}

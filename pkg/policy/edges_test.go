@@ -3,8 +3,12 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v4"
 )
 
 // refusedFor loads what must not load and returns why.
@@ -59,6 +63,18 @@ func TestRuleOfSeveralLinesPointsAtTheRule(t *testing.T) {
 	}
 }
 
+func TestAStepIsNoAlternativeOfItself(t *testing.T) {
+	base := func(more string) string {
+		return edited(t, "  approved-base: {anyOf: [{ingested: {signers: [data]}},", more+"  approved-base: {anyOf: [{step: mirrored}, {ingested: {signers: [data]}},")
+	}
+	if _, err := Load([]byte(base("  mirrored: {anyOf: [{step: copied}, {step: clean-data}]}\n  copied: {anyOf: [{step: clean-data}]}\n")), words); err != nil {
+		t.Errorf("by two ways to a third: %v", err)
+	}
+	refusedFor(t, base("  mirrored: {anyOf: [{step: mirrored}]}\n"), "step mirrored is, by way of anyOf, its own alternative")
+	refusedFor(t, base("  mirrored: {anyOf: [{step: copied}]}\n  copied: {anyOf: [{step: approved-base}]}\n"), "step mirrored is, by way of anyOf, its own alternative")
+	refusedFor(t, base("  mirrored: {anyOf: [{step: clean-data}]}\n  copied: {anyOf: [{step: copied}]}\n"), "its own alternative")
+}
+
 func TestAuthorityOfTwoIsTrustedOnce(t *testing.T) {
 	d, err := Load([]byte(edited(t, "lead-2: {key: keys/lead2.pub}", `lead-2: {ca: keys/ca.pem, subject: "spiffe://acme/lead-2"}`)), words)
 	if err != nil {
@@ -104,6 +120,12 @@ func TestLoadTakesNoMoreThanItsCaps(t *testing.T) {
 		t.Error(err)
 	}
 	refusedFor(t, text(maxText+1), "has 4097 bytes, at most 4096 are read")
+	pem := func(n int) string {
+		const begin = "-----BEGIN "
+		return edited(t, "keys/lead1.pub", `"`+begin+strings.Repeat("a", n-len(begin))+`"`)
+	}
+	refusedFor(t, pem(maxPEM), "read public key")
+	refusedFor(t, pem(maxPEM+1), "key has 32769 bytes, at most 32768 are read")
 	file := func(n int) string {
 		raw := testdata(t, "prod-llm.yaml")
 		return raw + strings.Repeat("#", n-len(raw))
@@ -112,6 +134,41 @@ func TestLoadTakesNoMoreThanItsCaps(t *testing.T) {
 		t.Error(err)
 	}
 	refusedFor(t, file(MaxFile+1), "at most 1048576 are read")
+}
+
+func TestSpansAreAtMostACentury(t *testing.T) {
+	age := func(text string) string { return edited(t, "maxAge: 72h", "maxAge: "+text) }
+	d, err := Load([]byte(age("36500d")), words)
+	if err != nil || d.Lists.MaxAge != 36500*24*time.Hour {
+		t.Errorf("a century: %v", err)
+	}
+	refusedFor(t, age("36501d"), "no span of time")
+	refusedFor(t, age("876000h1ns"), "no span of time")
+}
+
+func TestABuilderOfJustTheLevelMeetsIt(t *testing.T) {
+	asked := func(level string) string {
+		return edited(t, "quantize], signers: [trainer]}", "quantize], signers: [trainer], level: "+level+"}")
+	}
+	if _, err := Load([]byte(asked("2")), words); err != nil {
+		t.Error(err)
+	}
+	refusedFor(t, asked("3"), "no builder of level 3 or more")
+}
+
+// TestClaimsTellTwoSignersApart only where they differ in one: else one signer could have both.
+func TestClaimsTellTwoSignersApart(t *testing.T) {
+	with := func(claims string) string {
+		return edited(t, "lead-2: {key: keys/lead2.pub}", `lead-2: {issuer: https://token.actions.githubusercontent.com, subject: "https://github.com/acme/train/.github/workflows/train.yml@refs/heads/main"`+claims+"}")
+	}
+	for _, apart := range []string{", claims: {runnerEnvironment: self-hosted}", ", claims: {runnerEnvironment: self-hosted, sourceRepositoryRef: refs/heads/main}"} {
+		if _, err := Load([]byte(with(apart)), words); err != nil {
+			t.Errorf("%s: %v", apart, err)
+		}
+	}
+	for _, both := range []string{"", ", claims: {runnerEnvironment: github-hosted}", ", claims: {sourceRepositoryRef: refs/heads/main}"} {
+		refusedFor(t, with(both), "identity lead-2 is identity trainer too")
+	}
 }
 
 func TestWaiverExcusesNoMissingWordThatIsNoTest(t *testing.T) {
@@ -132,4 +189,24 @@ func TestNothingInPlaceOfAMappingIsSaidToBeNothing(t *testing.T) {
 	refusedFor(t, edited(t, "target: release\n", "target:\n"), "target is empty")
 	refusedFor(t, edited(t, "revocations: {from: oci://registry.example/acme/revocations:latest, signers: [data], maxAge: 72h}", "revocations:"), "revocations is empty")
 	refusedFor(t, edited(t, "revocations: {from: oci://registry.example/acme/revocations:latest, signers: [data], maxAge: 72h}", "revocations: yes"), "has to be a mapping")
+}
+
+func TestPlainTakesNoMoreValuesThanItsCap(t *testing.T) {
+	for values, message := range map[int]string{maxYAMLNodes: "", maxYAMLNodes + 1: "more than 50000 values"} {
+		r := &reader{}
+		r.plain(&yaml.Node{Kind: yaml.DocumentNode, Content: slices.Repeat([]*yaml.Node{{Kind: yaml.ScalarNode}}, values-1)})
+		if got := r.err; (got == nil) != (message == "") || got != nil && got.Message != message {
+			t.Errorf("%d values: %v", values, got)
+		}
+	}
+}
+
+// TestTextHasNoControlCharacters wherever in it they are.
+func TestTextHasNoControlCharacters(t *testing.T) {
+	for _, text := range []string{`"\x01suite"`, `"suite\x7f"`, `"two\nlines"`} {
+		refusedFor(t, edited(t, `"suite broken, ticket 42"`, text), "reason of a waiver has control characters")
+	}
+	if _, err := Load([]byte(edited(t, `"suite broken, ticket 42"`, `"süite bröken"`)), words); err != nil {
+		t.Error(err)
+	}
 }

@@ -165,10 +165,12 @@ func TestSummariesAreLookedUpByClass(t *testing.T) {
 		t.Errorf("a commit: %s because of %v", d.Verdict(), d.Reasons())
 	}
 	// Which files the artifacts below have nobody says, where single files are revoked with all that was made from them.
-	s = rests(on...)
-	s.revoke(policy.Revocation{Class: "file", Digest: idOther, Descendants: true})
-	if d := s.decide(); d.Verdict() != policy.Unknown || !slices.Contains(d.Reasons(), policy.FilesUnknown) {
-		t.Errorf("a file: %s because of %v", d.Verdict(), d.Reasons())
+	for i, verdict := range []policy.Verdict{policy.Unknown, policy.Yes} { // a commit has no such files
+		s = rests(on[i])
+		s.revoke(policy.Revocation{Class: "file", Digest: idOther, Descendants: true})
+		if d := s.decide(); d.Verdict() != verdict || slices.Contains(d.Reasons(), policy.FilesUnknown) != (verdict == policy.Unknown) {
+			t.Errorf("a file, and %s below: %s because of %v", on[i].Class, d.Verdict(), d.Reasons())
+		}
 	}
 }
 

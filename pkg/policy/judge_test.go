@@ -69,8 +69,10 @@ func TestDecideRequiresTheLog(t *testing.T) {
 		t.Errorf("policy reads %q", p)
 	}
 	e := signedBy(alice)
-	if d := policy.Decide(p, facts(e), now); d.Verdict() != policy.No || !slices.Equal(d.Reasons(), []policy.Reason{policy.LogMissing}) {
-		t.Errorf("unlogged: %s because of %v", d.Verdict(), d.Reasons())
+	for p.LogThreshold = range 2 { // none and one ask no more than the log itself
+		if d := policy.Decide(p, facts(e), now); d.Verdict() != policy.No || !slices.Equal(d.Reasons(), []policy.Reason{policy.LogMissing}) {
+			t.Errorf("unlogged, %d asked: %s because of %v", p.LogThreshold, d.Verdict(), d.Reasons())
+		}
 	}
 	e.LoggedBy = []string{"one.test"}
 	if d := policy.Decide(p, facts(e), now); d.Verdict() != policy.Yes {

@@ -217,3 +217,33 @@ func TestLoadErrorUnwraps(t *testing.T) {
 		t.Errorf("no key: %v", err)
 	}
 }
+
+func TestLoadErrorOfTheWholeFileHasNoPosition(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  LoadError
+		want string
+	}{
+		"a place":   {LoadError{URI: "prod.yaml", Line: 1, Column: 2, Message: "no name", Hint: "add one"}, "read policy prod.yaml:1:2: no name (add one)"},
+		"the whole": {LoadError{URI: "prod.yaml", Message: "not UTF-8"}, "read policy prod.yaml: not UTF-8"},
+		"no URI":    {LoadError{Message: "key", Err: fs.ErrNotExist}, "read policy file: key: file does not exist"},
+	} {
+		if got := c.err.Error(); got != c.want {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+// What only a Sigstore trusted root can tell is who signs keyless, and when a key signed.
+func TestNeedsSigstoreForTheKeylessAndForWindows(t *testing.T) {
+	for want, all := range map[bool][]trust.Identity{
+		false: {{Key: "k"}, {CA: "ca", Subject: "trainer"}},
+		true:  {{Issuer: "https://issuer.example", Subject: "trainer"}, {Key: "k", Window: trust.Window{ValidUntil: time.Unix(1, 0)}}},
+	} {
+		for _, id := range all {
+			d := Document{Identities: map[string]Principal{"lead": {{Key: "l"}}, "trainer": {{Key: "m"}, id}}}
+			if d.NeedsSigstore() != want {
+				t.Errorf("%v needs it: %t", id, !want)
+			}
+		}
+	}
+}

@@ -26,14 +26,13 @@ func (r *reader) reach(root *yaml.Node) {
 			left = append(left, a.Step)
 		}
 	}
-	for i := 0; i+1 < len(root.Content); i += 2 {
-		if root.Content[i].Value != "steps" {
+	for member := range slices.Chunk(root.Content, 2) {
+		if member[0].Value != "steps" {
 			continue
 		}
-		steps := root.Content[i+1].Content
-		for j := 0; j+1 < len(steps); j += 2 {
-			if !seen[steps[j].Value] {
-				r.fail(steps[j], "lead to it from target, from inputs or from anyOf, or leave it out", "step %s is never asked", quote(steps[j].Value))
+		for step := range slices.Chunk(member[1].Content, 2) {
+			if name := step[0]; !seen[name.Value] {
+				r.fail(name, "lead to it from target, from inputs or from anyOf, or leave it out", "step %s is never asked", quote(name.Value))
 			}
 		}
 	}

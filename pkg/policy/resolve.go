@@ -200,9 +200,7 @@ func (w *Walk) resolveEdge(p *place, e *edge) Check {
 
 // passedOn is what stands in the way further down, with the way there.
 func passedOn(role string, in Input, reasons []Finding) []Finding {
-	if len(reasons) > maxReasons {
-		reasons = reasons[:maxReasons]
-	}
+	reasons = reasons[:min(len(reasons), maxReasons)]
 	out := make([]Finding, len(reasons))
 	for i, f := range reasons {
 		where := role + " " + in.Digest

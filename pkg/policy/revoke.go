@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -107,7 +108,7 @@ func (w *Walk) chooseList() *revoked {
 			w.latest = *l.Evidence.Time
 		}
 		held = append(held, l)
-		if out.list == nil || l.Sequence > out.list.Sequence {
+		if out.list == nil || l.newer(out.list) {
 			out.list = l
 		}
 	}
@@ -121,6 +122,11 @@ func (w *Walk) chooseList() *revoked {
 	}
 	out.index()
 	return out
+}
+
+// newer reports whether r comes after another list. Of one that was signed again, as it was, the later one counts.
+func (r *Revocations) newer(other *Revocations) bool {
+	return cmp.Or(cmp.Compare(r.Sequence, other.Sequence), r.Issued.Compare(other.Issued)) > 0
 }
 
 // contradicts says how another list, which is no newer, speaks against r.

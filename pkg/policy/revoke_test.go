@@ -240,3 +240,68 @@ func TestListsMoveInBoundedSteps(t *testing.T) {
 		}
 	}
 }
+
+// TestAListNeverReachesLessFar in either way that an entry has.
+func TestAListNeverReachesLessFar(t *testing.T) {
+	entry := policy.Revocation{Class: "artifact", Digest: idOther, Descendants: true, Since: ago(10 * day), Reason: "poisoned"}
+	for name, c := range map[string]struct {
+		change func(*policy.Revocation)
+		reason []policy.Reason
+	}{
+		"the same":          {func(*policy.Revocation) {}, nil},
+		"another reason":    {func(r *policy.Revocation) { r.Reason = "leaked" }, nil},
+		"for itself alone":  {func(r *policy.Revocation) { r.Descendants = false }, []policy.Reason{policy.RevocationsRollback}},
+		"since a day later": {func(r *policy.Revocation) { r.Since = ago(9 * day) }, []policy.Reason{policy.RevocationsRollback}},
+		"since a day more":  {func(r *policy.Revocation) { r.Since = ago(11 * day) }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStory()
+			s.revoke(entry)
+			w := s.walk()
+			w.Decide()
+			state := w.State()
+			s.o.State = &state
+			next := entry
+			c.change(&next)
+			s.revoke(next).Sequence = 6
+			s.decides(t, c.reason...)
+		})
+	}
+}
+
+// TestFilesThatNobodyKnowsDenyNothing: another way that lets the artifact in does so still.
+func TestFilesThatNobodyKnowsDenyNothing(t *testing.T) {
+	s := newStory()
+	s.doc.Targets[""] = "either"
+	s.doc.Steps["either"] = &policy.Step{Name: "either", AnyOf: []*policy.Alternative{{Pinned: []string{idRelease}}, {Step: "release"}}}
+	s.revoke(policy.Revocation{Class: "file", Digest: idOther, Descendants: true})
+	s.nodes[idBase].Files = nil
+	s.decides(t)
+	s.doc.Steps["either"].AnyOf[0].Pinned = []string{idOther}
+	if d := s.decide(); d.Verdict() != policy.Unknown || !slices.Contains(d.Reasons(), policy.FilesUnknown) {
+		t.Errorf("no other way: %s because of %v", d.Verdict(), d.Reasons())
+	}
+}
+
+func TestAYesNamesTheListThatHasNothingAgainstIt(t *testing.T) {
+	for n, want := range []string{"which has 0 entries", "which has 1 entry", "which has 2 entries"} {
+		s := newStory()
+		s.revoke(make([]policy.Revocation, n)...)
+		if c := named(s.decide().Checks, "revocations"); c.Verdict != policy.Yes || c.Detail != "not on list 5 of 2026-11-22 12:00 UTC, "+want {
+			t.Errorf("%s: %s", c.Verdict, c.Detail)
+		}
+	}
+}
+
+// TestAListThatWasSignedAgainCountsByItsLaterForm in whatever order the two are found.
+func TestAListThatWasSignedAgainCountsByItsLaterForm(t *testing.T) {
+	for _, late := range []int{0, 1} {
+		s := newStory()
+		l := s.revoke(policy.Revocation{Class: "artifact", Digest: idOther, Descendants: true})
+		s.o.Lists = append(s.o.Lists, *l)
+		s.o.Lists[1-late].Issued = ago(9 * day)
+		s.decides(t)
+		s.o.Lists[late].Issued = ago(4 * day)
+		s.decides(t, policy.RevocationsStale)
+	}
+}

@@ -218,8 +218,16 @@ func TestWalkTakesWhatThePolicyLetsIn(t *testing.T) {
 		"a base from exactly where it may be": func(s *story) {
 			s.doc.Steps["base"].AnyOf[0].Ingested.Upstreams = []string{"https://huggingface.co acme/base@1f3b"}
 		},
-		"a pinned base": func(s *story) { s.nodes[idBase].Evidence = nil; s.doc.Steps["base"].AnyOf[2].Pinned = []string{idBase} },
-		"a summary":     func(s *story) { s.nodes[idBase].Evidence = nil; s.add(idBase, says("data", summary())) },
+		"a pinned base":               func(s *story) { s.nodes[idBase].Evidence = nil; s.doc.Steps["base"].AnyOf[2].Pinned = []string{idBase} },
+		"a summary":                   func(s *story) { s.nodes[idBase].Evidence = nil; s.add(idBase, says("data", summary())) },
+		"a builder of just the level": func(s *story) { s.doc.Steps["release"].Provenance.Level = 2 },
+		"a source of its name, and of a pattern": func(s *story) {
+			s.doc.Steps["release"].Inputs["source"].Patterns = []*trust.Pattern{pattern(t, "git\\+https://x.example/.*")}
+		},
+		"a source of its name, and pinned": func(s *story) { s.doc.Steps["release"].Inputs["source"].Pinned = []string{commit} },
+		"a pinned source of a pattern": func(s *story) {
+			s.doc.Steps["release"].Inputs["source"] = &policy.Inputs{Patterns: []*trust.Pattern{pattern(t, "git\\+https://.*")}, Pinned: []string{commit}}
+		},
 		"a dirty source, allowed": func(s *story) {
 			s.claim(idRelease, policy.TypeProvenance).Making.Inputs[2].Dirty = true
 			s.doc.Steps["release"].Inputs["source"].AllowDirty = true
@@ -240,7 +248,7 @@ func TestWalkTakesWhatThePolicyLetsIn(t *testing.T) {
 			s.doc.Steps["release"].Evidence[1].Signers, s.doc.Steps["release"].Evidence[1].OwnWork = []string{"trainer", "lead2"}, true
 			s.nodes[idRelease].Evidence[3].Signer = key("trainer")
 		},
-		"as deep as may be":       deep(policy.MaxDepth - 1),
+		"as deep as may be":       deep(policy.MaxDepth),
 		"a clock a little behind": func(s *story) { at := now.Add(time.Second); s.nodes[idData].Evidence[0].Time = &at },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -88,7 +88,7 @@ func (w *warner) add(code WarningCode, where, format string, args ...any) {
 	w.out = append(w.out, Warning{code, where, fmt.Sprintf(format, args...)})
 }
 
-func (w *warner) soon(t time.Time) bool { return t.Sub(w.now) < trust.Notice }
+func (w *warner) soon(t time.Time) bool { return t.Sub(w.now) <= trust.Notice }
 
 func (w *warner) identity(name string) {
 	where := "identities." + name

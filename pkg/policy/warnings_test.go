@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hallmark-project/hallmark/pkg/trust"
 )
 
 // lintedAt is a time at which the policies of the tests decide.
@@ -120,5 +122,44 @@ func TestExplainShowsTextAsText(t *testing.T) {
 	}
 	if got := d.Explain(); strings.Contains(got, "\u202e") || !strings.Contains(got, `"suite \u202e broken, ticket 42"`) {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestExplainSaysNothingOfWhatThereIsNot(t *testing.T) {
+	raw, _, _ := strings.Cut(testdata(t, "prod-llm.yaml"), "waivers:")
+	d, err := Load([]byte(raw), words)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := d.Explain()
+	for _, absent := range []string{"what is excused", "where evidence of inputs is fetched"} {
+		if strings.Contains(got, absent) {
+			t.Errorf("it says %q", absent)
+		}
+	}
+}
+
+// What ends just at the end of the time of notice ends soon, as elsewhere.
+func TestWarningsBeginWithTheTimeOfNotice(t *testing.T) {
+	raw := testdata(t, "prod-llm.yaml")
+	d, err := Load([]byte(raw), words)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for early, want := range map[time.Duration]bool{0: true, time.Nanosecond: false} {
+		if got := warned(t, raw, d.Expires.Add(-trust.Notice-early)); slices.Contains(got, "expires expires") != want {
+			t.Errorf("%s early: %q", early, got)
+		}
+	}
+}
+
+// A builder of just the level that is asked for is one whose signers' word counts.
+func TestWarningsTakeABuilderOfTheLevel(t *testing.T) {
+	for level, want := range map[string]bool{"2": false, "3": true} {
+		raw := edited(t, "level: 2}", "level: 2}\n  - {id: https://acme.example/builders/other, signers: [lead-1], level: 3}")
+		raw = strings.Replace(raw, "quantize], signers: [trainer]}", "quantize], signers: [trainer, lead-1], level: "+level+"}", 1)
+		if got := warned(t, raw, lintedAt); slices.Contains(got, "no-builder steps.release.provenance") != want {
+			t.Errorf("level %s: %q", level, got)
+		}
 	}
 }

@@ -155,9 +155,11 @@ func (r *reader) entries(n *yaml.Node, what string, each func(key, value *yaml.N
 		r.fail(n, "", "%s has %d keys, at most %d are read", what, len(n.Content)/2, maxItems)
 	}
 	seen := map[string]bool{}
-	for i := 0; i+1 < len(n.Content) && r.err == nil; i += 2 {
-		key, value := n.Content[i], n.Content[i+1]
+	for pair := range slices.Chunk(n.Content, 2) {
+		key, value := pair[0], pair[1]
 		switch {
+		case r.err != nil:
+			return
 		case key.Kind != yaml.ScalarNode || key.ShortTag() != "!!str":
 			r.fail(key, "quote it", "a key of %s is no text", what)
 		case seen[key.Value]:

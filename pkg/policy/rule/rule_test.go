@@ -319,3 +319,51 @@ func isType(name string) bool {
 	_, err := Compile("type(" + name + ") == type(type(1))")
 	return err == nil
 }
+
+// Each cap lets in what just fits.
+func TestCapsTakeWhatFits(t *testing.T) {
+	in := tested(t)
+	in.Predicate["long"] = strings.Repeat("a", maxMatched)
+	for name, c := range map[string]struct{ fits, exceeds, message string }{
+		"source":  {strings.Repeat(" ", MaxSource-4) + "true", strings.Repeat(" ", MaxSource-3) + "true", "4097 bytes, at most 4096 are read"},
+		"pattern": {`!kind.matches("a{248}")`, `!kind.matches("a{249}")`, "compiles to 251 steps, and may have 250"},
+	} {
+		if r, err := Compile(c.fits); err != nil {
+			t.Errorf("%s that fits: %v", name, err)
+		} else if got, err := r.Holds(in); !got || err != nil {
+			t.Errorf("%s that fits: %v, %v", name, got, err)
+		}
+		if _, err := Compile(c.exceeds); err == nil || !strings.Contains(err.Error(), c.message) {
+			t.Errorf("%s that does not: %v", name, err)
+		}
+	}
+	r, err := Compile(`predicate.long.matches("a$")`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := r.Holds(in); !got || err != nil {
+		t.Errorf("text that fits: %v, %v", got, err)
+	}
+	long := strings.Repeat("a", 300)
+	for text, want := range map[string]string{long: long, long + "b": long + "…", long[1:] + "é": long[1:] + "…"} {
+		if got := clip(text); got != want {
+			t.Errorf("%q, not %q", got, want)
+		}
+	}
+}
+
+// A match costs by its pattern as well as by its text: both are the statement's.
+func TestMatchingIsPricedByTextAndPattern(t *testing.T) {
+	r, err := Compile(`predicate.list.all(a, predicate.word.matches(predicate.word))`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := Input{Predicate: map[string]any{"word": strings.Repeat("a", 200), "list": make([]any, 100)}}
+	if got, err := r.Holds(in); !got || err != nil {
+		t.Errorf("a hundred times: %v, %v", got, err)
+	}
+	in.Predicate["list"] = make([]any, 2000)
+	if got, err := r.Holds(in); got || err == nil || !strings.Contains(err.Error(), "cost limit exceeded") {
+		t.Errorf("two thousand times: %v, %v", got, err)
+	}
+}

@@ -78,3 +78,29 @@ func TestANoIsTakenBackByWhoSaidItAlone(t *testing.T) {
 		t.Run(by, func(t *testing.T) { s.decides(t, reasons...) })
 	}
 }
+
+// TestAWayBeyondTheCapIsADontKnow: nobody looked whether it holds.
+func TestAWayBeyondTheCapIsADontKnow(t *testing.T) {
+	for inputs, capped := range map[int]bool{policy.MaxNodes - 2: false, policy.MaxNodes - 1: true} {
+		s := newStory()
+		step := s.doc.Steps["release"]
+		step.Inputs = map[string]*policy.Inputs{"dataset.train": {Step: "base"}}
+		step.AnyOf = []*policy.Alternative{{Step: "data"}}
+		s.doc.Steps["data"] = &policy.Step{Name: "data", AnyOf: []*policy.Alternative{{Pinned: []string{idRelease}}}}
+		m := s.claim(idRelease, policy.TypeProvenance).Making
+		m.Inputs = nil
+		for i := range inputs {
+			m.Inputs = append(m.Inputs, policy.Input{Role: "dataset.train", Class: "artifact", Digest: artifactID(fmt.Sprint(i)), Content: true})
+		}
+		w := policy.NewWalk(s.doc, s.o)
+		w.Start(*s.nodes[idRelease])
+		d := w.Decide()[0] // nobody looked at the inputs either
+		want := policy.Yes
+		if capped {
+			want = policy.Unknown
+		}
+		if c := named(d.Checks, "any-of"); c.Verdict != want || d.Verdict() != policy.Unknown || slices.Contains(d.Reasons(), policy.CapReached) != capped {
+			t.Errorf("%d artifacts: %s because of %v; the way: %s", inputs+2, d.Verdict(), d.Reasons(), c.Verdict)
+		}
+	}
+}

@@ -1,8 +1,8 @@
 // Package hashing turns files into digests at the machine's speed. Files are hashed in parallel, and for SHA-256 two or
-// sixteen at a time on each core where it has the instructions (package lanes); BLAKE3 of one large file on all cores (package blake3).
-// Cores that find no file of their own read ahead, or hash beside, for those that are still at work. Every byte is read
-// once, but where shards and the whole are wanted: two cores may read it then, each for one of them. Large files are mapped
-// on Linux: what happens to them meanwhile is an error like any other.
+// sixteen at a time on each core where it has the instructions (package lanes); BLAKE3 of one large file on all cores (package
+// blake3). Cores that find no file of their own read ahead, or hash beside, for those that are still at work. Every byte is
+// read once, but where shards and the whole are wanted: two cores may read it then, each for one of them. Large files are
+// mapped on Linux: what happens to them meanwhile is an error like any other.
 //
 // Start with [Hasher.Files] for many files and [Hasher.File] for one. A [Plan] says which digests are wanted, a [Job] is
 // one file, a [Result] its digests.

@@ -222,6 +222,35 @@ func TestReachOfADiamondVisitsEachNodeOnce(t *testing.T) {
 	}
 }
 
+// TestReachOfAChainIsTheChain has more nodes than are kept in one piece, and one more than fill some pieces.
+func TestReachOfAChainIsTheChain(t *testing.T) {
+	const length = 3*visitsAtOnce + 1
+	var b Builder
+	for i := range length {
+		if err := b.Add(Edge{Made: node(i), From: node(i + 1), Role: "source"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := b.Graph().Ancestors(node(0), wide)
+	if err != nil || r.Len() != length {
+		t.Fatalf("%v, %v", r.Len(), err)
+	}
+	for i := range length {
+		if n, depth := r.At(i); n != node(i+1) || depth != i+1 {
+			t.Fatalf("place %d has %v at %d steps", i, n, depth)
+		}
+	}
+	for _, i := range []int{0, visitsAtOnce - 1, visitsAtOnce, 2*visitsAtOnce + 1, length - 1} {
+		path := r.Path(i)
+		if len(path) != i+1 || path[0].Node != node(1) || path[i].Node != node(i+1) {
+			t.Errorf("path to place %d: %d steps", i, len(path))
+		}
+	}
+	if edges := slices.Collect(r.Edges()); len(edges) != length {
+		t.Errorf("%d edges", len(edges))
+	}
+}
+
 func TestLimitsAreErrorsAndNeverCuts(t *testing.T) {
 	var edges []Edge
 	for i := range 5 {

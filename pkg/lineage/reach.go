@@ -61,7 +61,7 @@ type Step struct {
 type Reach struct {
 	g      *Graph
 	start  uint32
-	found  []visit
+	found  visits
 	cycles []int
 }
 
@@ -70,6 +70,41 @@ type visit struct {
 	via   uint32 // place in found of the node before it, plus one; 0: the start
 	depth uint32
 	role  uint16
+}
+
+// visits is a list that grows without being copied: with a million nodes, the pages of all its copies take longer than the
+// walk. The zero visits is empty.
+type visits struct {
+	full [][]visit // visitsAtOnce each
+	last []visit
+}
+
+const visitsAtOnce = 4096
+
+func (v *visits) add(one visit) {
+	if len(v.last) == visitsAtOnce {
+		v.full, v.last = append(v.full, v.last), make([]visit, 0, visitsAtOnce)
+	}
+	v.last = append(v.last, one)
+}
+
+func (v *visits) len() int { return len(v.full)*visitsAtOnce + len(v.last) }
+
+func (v *visits) at(i int) visit {
+	if n := i / visitsAtOnce; n < len(v.full) {
+		return v.full[n][i%visitsAtOnce]
+	}
+	return v.last[i-len(v.full)*visitsAtOnce]
+}
+
+func (v *visits) all() iter.Seq[visit] {
+	return func(yield func(visit) bool) {
+		for i := range v.len() {
+			if !yield(v.at(i)) {
+				return
+			}
+		}
+	}
 }
 
 // Ancestors returns what n was made from, and what that was made from, and so on. An unknown n is an ErrUnknown, more than
@@ -93,7 +128,7 @@ func (g *Graph) reach(a adjacency, n Node, l Limits) (*Reach, error) {
 	for at, next := start, 0; ; next++ {
 		via, depth := uint32(0), uint32(0)
 		if next > 0 {
-			v := r.found[next-1]
+			v := r.found.at(next - 1)
 			at, via, depth = v.node, uint32(next), v.depth
 		}
 		to, role := a.of(at)
@@ -104,14 +139,14 @@ func (g *Graph) reach(a adjacency, n Node, l Limits) (*Reach, error) {
 			switch {
 			case int(depth) >= l.Depth:
 				return nil, &LimitError{LimitDepth, l.Depth, g.nodes[t]}
-			case len(r.found) >= l.Nodes:
+			case r.found.len() >= l.Nodes:
 				return nil, &LimitError{LimitNodes, l.Nodes, g.nodes[t]}
 			}
 			seen[t] = true
-			r.found = append(r.found, visit{t, via, depth + 1, role[i]})
+			r.found.add(visit{t, via, depth + 1, role[i]})
 			r.meet(t)
 		}
-		if next == len(r.found) {
+		if next == r.found.len() {
 			slices.Sort(r.cycles)
 			r.cycles = slices.Compact(r.cycles)
 			return r, nil
@@ -130,19 +165,20 @@ func (r *Reach) meet(node uint32) {
 func (r *Reach) Start() Node { return r.g.nodes[r.start] }
 
 // Len returns how many nodes were found.
-func (r *Reach) Len() int { return len(r.found) }
+func (r *Reach) Len() int { return r.found.len() }
 
 // At returns the i-th node that was found and how many steps it is away. It panics unless 0 ≤ i < Len().
 func (r *Reach) At(i int) (n Node, depth int) {
-	return r.g.nodes[r.found[i].node], int(r.found[i].depth)
+	v := r.found.at(i)
+	return r.g.nodes[v.node], int(v.depth)
 }
 
 // Path returns a shortest way from the start to the i-th node, which is its last step; of several the first by role and
 // node. It panics unless 0 ≤ i < Len().
 func (r *Reach) Path(i int) []Step {
-	path := make([]Step, r.found[i].depth)
+	path := make([]Step, r.found.at(i).depth)
 	for at := len(path) - 1; at >= 0; at-- {
-		v := r.found[i]
+		v := r.found.at(i)
 		path[at] = Step{r.g.roles[v.role], r.g.nodes[v.node]}
 		i = int(v.via) - 1
 	}
@@ -154,7 +190,7 @@ func (r *Reach) Edges() iter.Seq[Edge] {
 	return func(yield func(Edge) bool) {
 		among := make([]bool, len(r.g.nodes))
 		among[r.start] = true
-		for _, v := range r.found {
+		for v := range r.found.all() {
 			among[v.node] = true
 		}
 		for n, in := range among {

@@ -1,4 +1,4 @@
-// Package hashing turns files into digests at the machine's speed. Files are hashed in parallel, and for SHA-256 two or
+// Package hashing turns files into digests at the machine's speed. Files are hashed in parallel, and for SHA-256 two to
 // sixteen at a time on each core where it has the instructions (package lanes); BLAKE3 of one large file on all cores (package
 // blake3). Cores that find no file of their own read ahead, or hash beside, for those that are still at work. Every byte is
 // read once, but where shards and the whole are wanted: two cores may read it then, each for one of them. Large files are
@@ -83,7 +83,7 @@ type Hasher struct {
 	Plan Plan
 
 	// Workers is how many goroutines read and hash at the same time, all told. 0 and below mean GOMAXPROCS; no more than
-	// 1024 are used. Memory for buffers is in proportion to it: at most 4 MiB a worker. Files
+	// 1024 are used. Memory for buffers is in proportion to it: at most 5 MiB a worker. Files
 	// that are mapped, 4 MiB of each at once, are the page cache's memory.
 	Workers int
 

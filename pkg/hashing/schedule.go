@@ -13,8 +13,9 @@ import (
 //
 //   - A worker takes the largest group that nobody has begun, so that no large one is left for the end.
 //   - When all are begun, it joins a file that is hashed by shards and has some left.
-//   - When there are none either, it stops and leaves its core to the others, as a token in idle. Whoever is in a long
-//     file takes a token to read ahead (see worker.stream, stretch.help) or to make its shards (see division).
+//   - When there are none either, it stops and leaves its core to the others, as a token in idle. Whoever is in several files
+//     takes a token to give some away (see worker.share); whoever is in a long one, to read ahead (see worker.stream,
+//     stretch.help) or to make its shards (see division).
 type schedule struct {
 	plan     Plan
 	progress func(int64)
@@ -23,6 +24,8 @@ type schedule struct {
 	idle     chan struct{} // a token for each of the allowed goroutines that does not run
 
 	stop context.CancelFunc // ends the work that is under way
+
+	running sync.WaitGroup // the workers
 
 	mu      sync.Mutex
 	hungry  int          // workers that have nothing to do yet
@@ -55,14 +58,13 @@ func (s *schedule) run(ctx context.Context, limit int) error {
 	for range limit - workers {
 		s.idle <- struct{}{}
 	}
-	var running sync.WaitGroup
 	for range workers {
-		running.Go(func() {
+		s.running.Go(func() {
 			s.work(ctx)
 			s.idle <- struct{}{}
 		})
 	}
-	running.Wait()
+	s.running.Wait()
 	return s.err
 }
 
@@ -86,7 +88,7 @@ func (s *schedule) work(ctx context.Context) {
 	w := worker{plan: s.plan, progress: s.progress, idle: s.idle}
 	defer w.release()
 	if n := s.plan.sides(cap(s.idle)); n > 0 {
-		w.sides(ctx, s, n)
+		w.sides(ctx, s, n, nil)
 		return
 	}
 	for {

@@ -18,11 +18,15 @@ func (p Plan) sides(workers int) int {
 	if !lanes.Paired() || p.Algorithm != SHA256 && p.Algorithm != "" {
 		return 0
 	}
-	if n := min(lanes.Most, mostOpen/max(workers, 1)); n >= lanes.WideFrom() {
-		return n
+	n := min(lanes.Most, mostOpen/max(workers, 1))
+	if n < lanes.WideFrom() {
+		n = max(2, lanes.AtOnce(min(few, n)))
 	}
-	return 2
+	return n
 }
+
+// few is how many lanes a worker fills whatever there is left, if so many at once gain anything.
+const few = 4
 
 // run is a stretch of one file on its way into digests, and how it ends.
 type run struct {
@@ -30,6 +34,7 @@ type run struct {
 	name string
 	out  *shardWriter
 	data []byte            // what is here and was not hashed
+	read bool              // from the first on, data is all that there is
 	end  func(error) error // called once: with nil after the last byte, else with what went wrong
 	part *division         // how the run can be made smaller; nil: it cannot
 }
@@ -52,19 +57,27 @@ type side struct {
 }
 
 // sides does what the schedule hands out, several runs at a time where there are several, each in its own pace: when one
-// ends, the next takes its place beside those that go on.
-func (w *worker) sides(ctx context.Context, s *schedule, n int) {
+// ends, the next takes its place beside those that go on. It begins with those that it is given.
+func (w *worker) sides(ctx context.Context, s *schedule, n int, given []side) {
 	all := make([]side, n)
-	for i := range all {
-		const each = chunk / sidesPerSlot
-		at := i % sidesPerSlot * each
-		all[i].work.buffer = w.slot(ahead + i/sidesPerSlot).data[at : at+each]
+	copy(all, given)
+	for i := range n + few {
+		at := i % piecesPerSlot * pieceSize
+		w.pieces = append(w.pieces, w.slot(ahead + i/piecesPerSlot).data[at:at+pieceSize])
+	}
+	for i := range given {
+		if all[i].run != nil {
+			all[i].work.buffer = w.piece()
+			all[i].run.buffer = all[i].work.buffer
+		}
 	}
 	for {
+		w.share(ctx, s, all)
 		runs, err := w.fill(ctx, s, all)
 		switch {
 		case err != nil:
 		case len(runs) == 0:
+			w.hashKept()
 			return
 		case len(runs) == 1:
 			err = w.alone(ctx, runs[0])
@@ -83,8 +96,8 @@ func (w *worker) sides(ctx context.Context, s *schedule, n int) {
 }
 
 // fill finds something to do for sides that have nothing, and returns the runs that there are then. Two lanes are filled as
-// far as the schedule has something; more of them one at a time, while the other workers take theirs, and only if there is
-// enough for many lanes to pay.
+// far as the schedule has something; more of them one at a time, while the other workers take theirs, and more than a few only
+// if there is enough for many lanes to pay.
 func (w *worker) fill(ctx context.Context, s *schedule, all []side) ([]*run, error) {
 	held := 0
 	for i := range all {
@@ -96,7 +109,7 @@ func (w *worker) fill(ctx context.Context, s *schedule, all []side) ([]*run, err
 	grown := false
 	for i := range all {
 		d := &all[i]
-		if d.run == nil && (d.work.given || held < 2 || !grown && held < len(all) && s.plenty(held)) {
+		if d.run == nil && (d.work.given || held < 2 || !grown && held < len(all) && (held < lanes.AtOnce(few) || s.plenty(held))) {
 			grown = grown || !d.work.given && held >= 2
 			if err := d.refill(ctx, w, s, held > 0); err != nil {
 				return nil, err
@@ -128,6 +141,9 @@ func (d *side) refill(ctx context.Context, w *worker, s *schedule, more bool) er
 			return err
 		}
 		d.run = r
+		if !d.work.given && d.work.buffer != nil {
+			w.pieces, d.work.buffer = append(w.pieces, d.work.buffer), nil
+		}
 	}
 	return nil
 }
@@ -183,8 +199,7 @@ func (w *worker) alone(ctx context.Context, r *run) error {
 	return guarded(func() { r.out.Write(p) }, r)
 }
 
-// beside hashes the next bytes of several runs: all of them side by side where there are lanes enough for that to pay, else
-// by two.
+// beside hashes the next bytes of several runs: of as many as are best hashed at once, and of the others in the turns after it.
 func (w *worker) beside(ctx context.Context, runs []*run) error {
 	held := 0
 	for _, r := range runs {
@@ -193,33 +208,21 @@ func (w *worker) beside(ctx context.Context, runs []*run) error {
 		}
 		held += r.lanes()
 	}
-	if held >= lanes.WideFrom() {
-		for held > lanes.Most { // the last one waits until another ends
-			held -= runs[len(runs)-1].lanes()
-			runs = runs[:len(runs)-1]
+	most := lanes.AtOnce(held)
+	w.turn %= len(runs)
+	w.now, held = w.now[:0], 0
+	for i := range runs {
+		r := runs[(w.turn+i)%len(runs)]
+		if held += r.lanes(); held > most {
+			break
 		}
-		return w.each(ctx, runs)
+		w.now = append(w.now, r)
 	}
-	var single []*run
-	for _, r := range runs {
-		if r.lanes() == 1 {
-			single = append(single, r)
-		} else if err := w.alone(ctx, r); err != nil {
-			return err
-		}
+	w.turn += len(w.now)
+	if len(w.now) == 1 {
+		return w.alone(ctx, w.now[0])
 	}
-	if len(single)%2 == 1 && len(single) > 1 { // the first one takes two turns
-		single = append(single, single[0])
-	}
-	for ; len(single) > 1; single = single[2:] {
-		if err := w.each(ctx, single[:2]); err != nil {
-			return err
-		}
-	}
-	if len(single) == 1 {
-		return w.alone(ctx, single[0])
-	}
-	return nil
+	return w.each(ctx, w.now)
 }
 
 // each hashes as many bytes of one run as of the others, none if one of them is over.
@@ -267,7 +270,7 @@ func (r *run) load(ctx context.Context, w *worker) (err error) {
 // assignment is what the schedule gave to one side of a worker: the jobs of a group, or a share in a file's shards.
 type assignment struct {
 	given   bool
-	buffer  []byte // for the bytes of its runs, one after the other
+	buffer  []byte // of the worker's pieces, for the bytes of its runs, one after the other; nil: none yet
 	jobs    []Job  // of the group, that are left
 	results []Result
 	shards  *shardFile
@@ -283,6 +286,9 @@ func (g *assignment) give(s *schedule, group int, shards *shardFile) {
 
 // next returns the run that comes next; none at the end of the assignment.
 func (g *assignment) next(ctx context.Context, w *worker, s *schedule) (*run, error) {
+	if g.buffer == nil {
+		g.buffer = w.piece()
+	}
 	if g.shards != nil {
 		return g.nextShards(ctx, w)
 	}
@@ -310,6 +316,9 @@ func (g *assignment) begin(ctx context.Context, w *worker, s *schedule, j Job, r
 	if j.Tee != nil || len(sums.others) > 0 {
 		*result, err = w.file(ctx, j)
 		return nil, err
+	}
+	if j.Size < pieceSize {
+		return g.small(ctx, w, j, sums, result)
 	}
 	file, err := w.open(ctx, j.Open)
 	if err != nil {

@@ -18,8 +18,8 @@ const (
 	// ahead is how many chunks of a file are in memory at most.
 	ahead = 4
 
-	// sidesPerSlot is how many sides of a worker share a buffer: what many lanes read should still be in the core's cache, too.
-	sidesPerSlot = 4
+	// piecesPerSlot is how many sides of a worker share a buffer: what many lanes read should still be in the core's cache, too.
+	piecesPerSlot = 4
 
 	// worthwhile is how many bytes must be left of a file for a second goroutine to pay.
 	worthwhile = 4 * chunk

@@ -17,9 +17,13 @@ type worker struct {
 	idle     chan struct{} // see schedule
 	fed      bool          // the schedule's: it has something to do
 
-	slots [ahead + lanes.Most/sidesPerSlot]*slot // of stream, and of the sides
+	slots  [ahead + (lanes.Most+few)/piecesPerSlot]*slot // of stream, and those whose
+	pieces [][]byte                                      // the sides take; here are the free ones
 
+	kept []kept          // see small
 	runs []*run          // of fill
+	now  []*run          // of beside: those whose turn it is
+	turn int             // the place among runs of the first that was not in the last turn
 	into []*lanes.Digest // of each,
 	from [][]byte        // and what goes into them
 }

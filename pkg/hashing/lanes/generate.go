@@ -1,7 +1,8 @@
 //go:build ignore
 
 // This program prints block_amd64.s: the SHA-256 block function (FIPS 180-4, §6.2.2) with the SHA extensions of amd64, in
-// three shapes, and by AVX-512 (generate_wide.go). Run it with go generate.
+// three shapes, a fourth with AVX-512 beside them (generate_four.go), and by AVX-512 alone (generate_wide.go). Run it with go
+// generate.
 //
 // One stream waits on itself: each SHA256RNDS2 needs the result of the one before. So the rounds of two streams are
 // written in turn, and the core does one while it waits for the other. Where both streams read the same bytes, they share
@@ -52,6 +53,7 @@ func main() {
 	function("blockSame(a, b *[8]uint32, p *byte, blocks int)",
 		"hashes blocks of p into a and into b", []lane{first, {"DX", "", "X7", "X8", first.w, 32}},
 		"a+0(FP), DI", "b+8(FP), DX", "p+16(FP), SI", "blocks+24(FP), CX")
+	four()
 	wide(&out)
 	if _, err := os.Stdout.Write(out.Bytes()); err != nil {
 		log.Fatal(err)

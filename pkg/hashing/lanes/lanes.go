@@ -1,16 +1,17 @@
 // Package lanes computes SHA-256 (FIPS 180-4), several digests at a time on one core. A core with SHA instructions spends half
 // of a digest's time waiting for the digest's own last result; with a second digest to go on with, it computes both in
-// little more than the time of one. A core whose AVX-512 registers are as wide inside as outside computes sixteen, each more
-// slowly, and all together in half of the time that they take by two.
+// little more than the time of one. With four it never waits, if AVX-512 makes their message schedules meanwhile. A core whose
+// AVX-512 registers are as wide inside as outside computes sixteen, each more slowly, and all together in half of the time that
+// they take by two.
 //
 // Start with [New], [WriteSame] for two digests of the same bytes, [WritePair] for two of different bytes, and [WriteEach] for
-// many. Where the machine has no SHA instructions of amd64, under the build tag purego, and in FIPS 140-3 mode, crypto/sha256
-// computes the same, one after the other. So it does on arm64: it uses that CPU's SHA instructions, and whether two digests
-// at a time would gain anything there has not been measured.
+// many: [AtOnce] says how many it had best be given. Where the machine has no SHA instructions of amd64, under the build tag
+// purego, and in FIPS 140-3 mode, crypto/sha256 computes the same, one after the other. So it does on arm64: it uses that CPU's
+// SHA instructions, and whether two digests at a time would gain anything there has not been measured.
 //
-// A third lane of the SHA instructions has no place: each takes six registers, three are for all, and there are sixteen. C
-// compilers, which move some to memory and back, were measured at 3.7 GB/s a core with three lanes, where two have 3.5 and
-// one has 1.8 to 2.0.
+// Without AVX-512 a third lane of the SHA instructions has no place: each takes six registers, three are for all, and there are
+// sixteen. C compilers, which move some to memory and back, were measured at 3.7 GB/s a core with three lanes, where two have
+// 3.5 and one has 1.8 to 2.0.
 //
 // The package reads and writes memory only.
 package lanes

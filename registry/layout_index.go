@@ -56,7 +56,7 @@ func readIndex(root *os.Root) (*indexFile, error) {
 func (x *indexFile) tags(prefix string) []string {
 	var found []string
 	for _, m := range x.Manifests {
-		if t := m.Annotations[ocispec.AnnotationRefName]; strings.HasPrefix(t, prefix) && tagName.MatchString(t) && !slices.Contains(found, t) {
+		if t := m.Annotations[ocispec.AnnotationRefName]; strings.HasPrefix(t, prefix) && isTag(t) && !slices.Contains(found, t) {
 			found = append(found, t)
 		}
 	}

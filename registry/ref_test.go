@@ -11,6 +11,7 @@ func TestParseRefReadsItsForms(t *testing.T) {
 	for _, s := range []string{
 		"registry.example/llm/chat:prod", "localhost/a:b", "127.0.0.1:5000/a:b", "[::1]:5000/a:b", "registry.example:443/a/b__c/d-e:V1.0",
 		"registry.example/a@" + someDigest, "registry.example/a:prod@" + someDigest,
+		"registry.example/chat:" + strings.Repeat("v", 128),
 		"oci:dir", "oci:./dir", "oci:/abs/dir:v1", "oci:dir:v1", "oci:dir@" + someDigest, "oci:a@b/c:v1@" + someDigest, "oci:..",
 	} {
 		r, err := ParseRef(s)

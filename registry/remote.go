@@ -139,7 +139,7 @@ func (r *remote) tags(ctx context.Context, prefix string) ([]string, error) {
 			return false, tooLarge("list of tags", maxTags)
 		}
 		for _, t := range page.Tags {
-			if strings.HasPrefix(t, prefix) && tagName.MatchString(t) {
+			if strings.HasPrefix(t, prefix) && isTag(t) {
 				found = append(found, t)
 			}
 		}

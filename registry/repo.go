@@ -189,7 +189,7 @@ func (r *Repo) holds(ctx context.Context, target string, m *rawManifest) bool {
 // Tag makes tag name the manifest with the given digest, which is in the repository already. It comes last: whoever
 // sees the tag sees everything that was put there before.
 func (r *Repo) Tag(ctx context.Context, digest, tag string) error {
-	if !tagName.MatchString(tag) {
+	if !isTag(tag) {
 		return fmt.Errorf("tag %s of %s: %q is no tag", digest, r.Name(), tag)
 	}
 	m, err := r.byDigest(ctx, digest)

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hallmark-project/hallmark/pkg/policy"
@@ -192,7 +193,9 @@ func (c *Control) status(item *ControlItem) ControlStatus {
 //go:embed controls.html
 var controlsText string
 
-var controlsPage = template.Must(template.New("controls").Funcs(template.FuncMap{"when": moment, "kind": Kind.String}).Parse(styleText + controlsText))
+var controlsPage = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("controls").Funcs(template.FuncMap{"when": moment, "kind": Kind.String}).Parse(styleText + controlsText))
+})
 
 // String is how a policy asks for it.
 func (k Kind) String() string {
@@ -207,7 +210,7 @@ func (k Kind) String() string {
 }
 
 // WriteHTML writes the report as one page; see Report.WriteHTML.
-func (c *ControlsReport) WriteHTML(to io.Writer) error { return writePage(to, controlsPage, c) }
+func (c *ControlsReport) WriteHTML(to io.Writer) error { return writePage(to, controlsPage(), c) }
 
 // WriteText writes the report for people. quote makes text from outside fit to print.
 func (c *ControlsReport) WriteText(to io.Writer, quote func(string) string) error {

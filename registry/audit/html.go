@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"io"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -20,27 +21,30 @@ var (
 	pageText string
 )
 
-var page = template.Must(template.New("page").Funcs(template.FuncMap{
-	"when": moment,
-	"class": func(r Row) string {
-		if r.Class == ClassOther {
-			return "soft"
-		}
-		return r.Verdict.String()
-	},
-	"word": word,
-	"outcome": func(o any) string {
-		switch o := o.(type) {
-		case Outcome:
-			return o.text()
-		case *Coming:
-			return o.Outcome.text() + ", from " + moment(o.At)
-		case *Outcome:
-			return o.text()
-		}
-		return ""
-	},
-}).Parse(styleText + pageText))
+// page is parsed when it is wanted: few who start the program write one.
+var page = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("page").Funcs(template.FuncMap{
+		"when": moment,
+		"class": func(r Row) string {
+			if r.Class == ClassOther {
+				return "soft"
+			}
+			return r.Verdict.String()
+		},
+		"word": word,
+		"outcome": func(o any) string {
+			switch o := o.(type) {
+			case Outcome:
+				return o.text()
+			case *Coming:
+				return o.Outcome.text() + ", from " + moment(o.At)
+			case *Outcome:
+				return o.text()
+			}
+			return ""
+		},
+	}).Parse(styleText + pageText))
+})
 
 // moment is a time for people; empty for none.
 func moment(t any) string {
@@ -72,7 +76,7 @@ func word(r Row) string {
 // WriteHTML writes the report as one page that needs nothing from elsewhere, and lets nothing in: no script runs in it. Text
 // from outside is escaped, and what would not show or change the order of letters is spelled out.
 func (r *Report) WriteHTML(to io.Writer) error {
-	return writePage(to, page, r)
+	return writePage(to, page(), r)
 }
 
 func writePage(to io.Writer, t *template.Template, data any) error {

@@ -11,7 +11,7 @@ const Most = 16
 // AtOnce returns how many of n digests [WriteEach] had best be given at once on this machine: 0 to [Most].
 func AtOnce(n int) int {
 	switch s := shapes(); {
-	case n >= s.wideFrom:
+	case s.wideFrom <= Most && n >= s.wideFrom:
 		return min(n, Most)
 	case n >= 4 && s.four:
 		return 4

@@ -139,7 +139,7 @@ func TestAtOnceIsWithinReach(t *testing.T) {
 		switch most := AtOnce(n); {
 		case most > n || most > Most || most == 0 && n > 0:
 			t.Errorf("%d of %d digests at once", most, n)
-		case n >= wide && most != min(n, Most), !vectors512 && most > 2:
+		case wide <= Most && n >= wide && most != min(n, Most), wide > Most && most > 4, !vectors512 && most > 2:
 			t.Errorf("%d of %d digests at once, and side by side from %d", most, n, wide)
 		}
 	}
@@ -155,6 +155,8 @@ func TestAtOnceIsWhatGains(t *testing.T) {
 		{measured{false, Most + 1}, 1, 1},
 		{measured{false, Most + 1}, 4, 2},
 		{measured{false, Most + 1}, Most, 2},
+		{measured{false, Most + 1}, 2 * Most, 2},
+		{measured{true, Most + 1}, 2 * Most, 4},
 		{measured{true, Most + 1}, 3, 2},
 		{measured{true, Most + 1}, 4, 4},
 		{measured{true, Most + 1}, Most, 4},

@@ -64,10 +64,12 @@ func (l *Listing) Hash(ctx context.Context, o HashOptions) (*Manifest, error) {
 // hash fills in the digests of m.
 func (l *Listing) hash(ctx context.Context, m *Manifest, k *known, entries []Entry, o HashOptions) error {
 	plan := hashing.Plan{Algorithm: l.options.Algorithm, ShardSize: l.options.ShardSize, SHA256: !l.options.NoID}
+	folders := openFolders{root: l.root}
+	defer folders.close()
 	blobs := make(map[int]hash.Hash) // of a Hugging Face cache, where the name is another digest than is made anyway
 	groups, where, packs := arrange(m, k, func(i int) hashing.Job {
 		e := &entries[i]
-		j := l.job(e)
+		j := l.job(&folders, e)
 		if l.wantsBytes(e) {
 			blobs[i] = blobHash(e)
 			j.Tee = blobs[i]

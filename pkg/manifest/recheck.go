@@ -32,7 +32,7 @@ func (e *ChangedError) Error() string {
 func (e *ChangedError) Unwrap() error { return hashing.ErrChanged }
 
 // job opens the file and holds it to its listing, before the first byte and after the last.
-func (l *Listing) job(e *Entry) hashing.Job {
+func (l *Listing) job(folders *openFolders, e *Entry) hashing.Job {
 	check := func(f *os.File) error {
 		info, err := f.Stat()
 		if err != nil {
@@ -40,10 +40,14 @@ func (l *Listing) job(e *Entry) hashing.Job {
 		}
 		return l.compare(e.Name, e.stamp, info)
 	}
+	open := folders.open
+	if e.via != nil { // a link may lead out of its folder
+		open = func(name string) (*os.File, error) { return l.root.OpenFile(name, fileFlags, 0) }
+	}
 	return hashing.Job{Name: e.Name, Size: e.Size, Check: check, Open: func() (*os.File, error) {
-		f, err := l.root.OpenFile(e.open, fileFlags, 0)
+		f, err := open(e.open)
 		if err != nil {
-			if changed := l.relook(e); changed != nil { // a socket or a link that leads out does not even open
+			if changed := l.relook(l.root.Lstat, e); changed != nil { // a socket or a link that leads out does not even open
 				return nil, changed
 			}
 			return nil, err
@@ -85,9 +89,11 @@ func (l *Listing) recheck(ctx context.Context, entries []Entry, workers int) err
 	if !l.weak && !l.top.same(stampOf(info)) {
 		return &ChangedError{".", "is another artifact than the one that was listed"}
 	}
+	folders := openFolders{root: l.root} // walked to anew: those that files were opened in may lie elsewhere by now
+	defer folders.close()
 	return inParallel(ctx, len(entries)+len(l.folders), workers, func(i int) error {
 		if i < len(entries) {
-			return l.relook(&entries[i])
+			return l.relook(folders.lstat, &entries[i])
 		}
 		return l.relist(ctx, l.folders[i-len(entries)])
 	})
@@ -117,8 +123,7 @@ func inParallel(ctx context.Context, n, workers int, do func(i int) error) error
 
 // relook holds a file to its listing by its name. Where a link was followed it must still say the same; a blob of a
 // Hugging Face cache is no link itself.
-func (l *Listing) relook(e *Entry) error {
-	look := l.root.Lstat
+func (l *Listing) relook(look func(string) (fs.FileInfo, error), e *Entry) error {
 	if e.via != nil {
 		target, err := l.root.Readlink(e.via.link)
 		if err != nil || target != e.via.target {

@@ -31,7 +31,7 @@ func limits(self, name string, lanesEach int) *tool {
 	t.tasks = func(op operation, d *dataset) *task {
 		cores := min(runtime.NumCPU(), d.Files)
 		switch {
-		case lanesEach == 2 && op == hash && !d.few():
+		case lanesEach == 2 && (op == hash || op == files) && !d.few():
 			return &task{args: []string{self, bareLanesCommand, "files", fmt.Sprint(runtime.NumCPU())}, input: d.list, dir: d.dir}
 		case lanesEach > 1 && op == shards:
 			cores = runtime.NumCPU()

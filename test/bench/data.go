@@ -33,7 +33,7 @@ func datasets(scale int) []*dataset {
 	return []*dataset{
 		{Name: "one", Files: 1, Size: 4 << 30 / n, operations: []operation{hash, shards, both, fast, sign, verify, push, pull}},
 		{Name: "eight", Files: 8, Size: 512 << 20 / n, operations: onDisk},
-		{Name: "small", Files: max(1, 20_000/scale), Size: 100_000, operations: onDisk},
+		{Name: "small", Files: max(1, 20_000/scale), Size: 100_000, operations: []operation{hash, files, sign, verify}},
 		{Name: "many", Files: max(1, 100_000/scale), Size: 4096, operations: onDisk},
 		{Name: "two", Files: 2, Size: 512 << 20 / n, operations: []operation{push, pushAgain, pull, pullCut}},
 		{Name: "repo", Files: max(1, 2000/scale), Size: 100_000, operations: []operation{push, pushAgain, pull}},

@@ -46,6 +46,8 @@ func dispatch(ctx context.Context, args []string) error {
 			return bareLoop(ctx, args[1:], os.Stdin, os.Stdout)
 		case bareLanesCommand:
 			return bareLanes(ctx, args[1:], os.Stdin)
+		case libraryCommand:
+			return library(ctx, args[1:])
 		case bareDownloadCommand:
 			return bareDownload(ctx, args[1:])
 		case bareUploadCommand:

@@ -22,8 +22,9 @@ var bounds = []bound{
 	{data: "eight", op: hash, tool: twoLanesName, most: 1.15},
 	{data: "eight", op: hash, tool: pythonName, faster: 1.9},
 	{data: "eight", op: hash, tool: opensslName, faster: 4},
-	{data: "small", op: hash, tool: twoLanesName, most: 1.10},
-	{data: "small", op: hash, tool: pythonName, faster: 5},
+	// The ID of so many files needs two digests of each byte: tools that make one are held against the files' own.
+	{data: "small", op: files, tool: twoLanesName, most: 1.10},
+	{data: "small", op: files, tool: pythonName, faster: 5},
 }
 
 // withinBounds are the targets that the bounds make of a row.

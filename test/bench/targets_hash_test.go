@@ -18,8 +18,8 @@ func TestHashingIsHeldAgainstItsLimits(t *testing.T) {
 		{"eight", hash, twoLanesName, "eight/hash: within 15 %", 1150, 1151},
 		{"eight", hash, pythonName, "eight/hash: at least 1.9 times", 526, 527},
 		{"eight", hash, opensslName, "eight/hash: at least 4.0 times", 250, 251},
-		{"small", hash, twoLanesName, "small/hash: within 10 %", 1100, 1101},
-		{"small", hash, pythonName, "small/hash: at least 5.0 times", 200, 201},
+		{"small", files, twoLanesName, "small/files: within 10 %", 1100, 1101},
+		{"small", files, pythonName, "small/files: at least 5.0 times", 200, 201},
 	} {
 		for own, met := range map[int]bool{c.ok: true, c.no: false} {
 			r := rowOf(c.data, c.op, 1, measured(hallmarkName, false, own), measured(c.tool, false, 1000))

@@ -25,6 +25,7 @@ const (
 	shards operation = "shards" // check a file that was signed in shards: their digests, and no other
 	both   operation = "both"   // the digests of shards, and of the whole for the artifact ID
 	fast   operation = "blake3" // check a file that was signed by BLAKE3
+	files  operation = "files"  // the digests of small files by the libraries, without an artifact ID: its tars need one more digest of each byte
 )
 
 // shardSize is that of shards and both, in bytes.
@@ -87,7 +88,7 @@ func prepare(ctx context.Context, dir string, say func(string, ...any)) (*bench,
 	}
 	far := &remote{dir: filepath.Join(dir, "registry"), binary: binary, key: key, self: self}
 	return &bench{dir: dir, far: far, say: say, tools: []*tool{
-		ours(ctx, binary, key, far),
+		ours(ctx, self, binary, key, far),
 		oursOnOneCore(binary),
 		limits(self, oneLaneName, 1),
 		limits(self, twoLanesName, 2),
@@ -106,7 +107,7 @@ func prepare(ctx context.Context, dir string, say func(string, ...any)) (*bench,
 }
 
 // ours is the project's own binary, as a person runs it.
-func ours(ctx context.Context, binary, key string, far *remote) *tool {
+func ours(ctx context.Context, self, binary, key string, far *remote) *tool {
 	t := &tool{Name: hallmarkName}
 	if out, err := output(exec.CommandContext(ctx, binary, "version")); err == nil {
 		t.Version = strings.TrimPrefix(out, hallmarkName+" ")
@@ -120,6 +121,8 @@ func ours(ctx context.Context, binary, key string, far *remote) *tool {
 			return &task{args: []string{binary, "digest", "--quiet", d.path}}
 		case sign:
 			return &task{args: append(signing, d.path), after: removes(d.evidence()...)}
+		case files:
+			return &task{args: []string{self, libraryCommand, d.path}}
 		case both:
 			return &task{args: []string{binary, "digest", "--quiet", "--shard-size", fmt.Sprint(shardSize), d.path}}
 		case shards:
@@ -216,7 +219,7 @@ func python(ctx context.Context, key string, say func(string, ...any)) *tool {
 		switch op {
 		case start:
 			return &task{args: client.CLI(ctx, "--version").Args}
-		case hash:
+		case hash, files:
 			return &task{args: client.Script(ctx, hashWithPython, d.path).Args}
 		case shards:
 			return &task{args: client.Script(ctx, shardsWithPython, d.path, fmt.Sprint(shardSize)).Args}

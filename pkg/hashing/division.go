@@ -3,7 +3,6 @@ package hashing
 import (
 	"context"
 	"os"
-	"sync"
 )
 
 // division is a file of which two things are wanted, the SHA-256 of its shards and of the whole. While every core is busy,
@@ -14,9 +13,8 @@ type division struct {
 	job    Job
 	sums   *digests
 
-	rest   *shardFile     // the shards that the pass does not make; nil: it makes all
-	shared *schedule      // of rest
-	others sync.WaitGroup // cores that came
+	rest   *shardFile // the shards that the pass does not make; nil: it makes all
+	shared *schedule  // of rest, with the cores that came
 }
 
 // divisible returns the division of a job; nil where there is nothing to divide.
@@ -36,7 +34,7 @@ func (d *division) offer(ctx context.Context, w *worker, r *run) {
 		d.divide(r)
 	}
 	d.shared.expect()
-	d.others.Go(func() {
+	d.shared.running.Go(func() {
 		d.shared.work(ctx)
 		if err := d.shared.failed(); err != nil {
 			d.parent.fail(err) // ends the pass too
@@ -67,7 +65,7 @@ func (d *division) join(ctx context.Context, err error) error {
 		d.shared.expect()
 		d.shared.work(ctx)
 	}
-	d.others.Wait()
+	d.shared.running.Wait()
 	if failed := d.shared.failed(); err == nil && failed != nil {
 		err = failed
 		d.parent.fail(err)

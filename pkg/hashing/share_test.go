@@ -137,3 +137,20 @@ func TestFilesThatAreOneTooManyForTheCores(t *testing.T) {
 		}
 	}
 }
+
+// TestShardsBesideTheWholeAreAllThere has cores that help a division give shares to each other.
+func TestShardsBesideTheWholeAreAllThere(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	data := random(32 * worthwhile)
+	plan := Plan{ShardSize: 2*worthwhile + 1, SHA256: true}
+	j, want := writeFile(t, data), naive(plan, data)
+	for range 20 {
+		got, err := Hasher{Plan: plan, Workers: 8}.File(t.Context(), j)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !sameResult(got, want) {
+			t.Fatal("other digests than naive hashing")
+		}
+	}
+}

@@ -18,6 +18,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 )
 
 // ErrChanged says that a file did not hold exactly as many bytes as its job said.
@@ -124,7 +125,25 @@ func (h Hasher) Files(ctx context.Context, groups [][]Job) ([][]Result, error) {
 	if err := s.run(ctx, limit); err != nil {
 		return nil, err
 	}
+	if err := h.Plan.complete(groups, s.results); err != nil {
+		return nil, err
+	}
 	return s.results, nil
+}
+
+// complete holds the results to the plan. Several cores make a file's digests; should one of them ever be forgotten, that must
+// not look like a digest.
+func (p Plan) complete(groups [][]Job, results [][]Result) error {
+	for g, jobs := range groups {
+		for i, j := range jobs {
+			r := &results[g][i]
+			missing := int64(len(r.Sums)) != p.shards(j.Size) || (p.SHA256 || p.sumsAreSHA256()) && !r.HasSHA256
+			if missing || slices.ContainsFunc(r.Sums, func(sum []byte) bool { return sum == nil }) {
+				return fmt.Errorf("hash %q: not every digest was made", j.Name)
+			}
+		}
+	}
+	return nil
 }
 
 // check refuses what cannot be hashed before anything is opened.

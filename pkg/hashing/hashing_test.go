@@ -408,3 +408,28 @@ func TestFilesClosesWhatItOpens(t *testing.T) {
 		}
 	}
 }
+
+// TestResultsThatLackADigestAreNone: whichever is missing.
+func TestResultsThatLackADigestAreNone(t *testing.T) {
+	sum := []byte("a digest")
+	groups := [][]Job{{{Name: "a", Size: 10}}, {{Name: "b", Size: 25}}}
+	for name, c := range map[string]struct {
+		plan    Plan
+		results [2]Result
+		lacks   string // the file; empty: nothing is missing
+	}{
+		"whole":           {Plan{}, [2]Result{{HasSHA256: true, Sums: [][]byte{sum}}, {HasSHA256: true, Sums: [][]byte{sum}}}, ""},
+		"no sum":          {Plan{}, [2]Result{{HasSHA256: true}, {HasSHA256: true, Sums: [][]byte{sum}}}, "a"},
+		"no SHA-256":      {Plan{}, [2]Result{{HasSHA256: true, Sums: [][]byte{sum}}, {Sums: [][]byte{sum}}}, "b"},
+		"shards":          {Plan{ShardSize: 10}, [2]Result{{Sums: [][]byte{sum}}, {Sums: [][]byte{sum, sum, sum}}}, ""},
+		"a shard too few": {Plan{ShardSize: 10}, [2]Result{{Sums: [][]byte{sum}}, {Sums: [][]byte{sum, sum}}}, "b"},
+		"an empty shard":  {Plan{ShardSize: 10}, [2]Result{{Sums: [][]byte{sum}}, {Sums: [][]byte{sum, nil, sum}}}, "b"},
+		"without whole":   {Plan{ShardSize: 10, SHA256: true}, [2]Result{{Sums: [][]byte{sum}}, {HasSHA256: true, Sums: [][]byte{sum, sum, sum}}}, "a"},
+		"another digest":  {Plan{Algorithm: BLAKE3}, [2]Result{{Sums: [][]byte{sum}}, {Sums: [][]byte{sum}}}, ""},
+	} {
+		err := c.plan.complete(groups, [][]Result{{c.results[0]}, {c.results[1]}})
+		if c.lacks == "" && err != nil || c.lacks != "" && (err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%q", c.lacks))) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -85,7 +85,7 @@ type Hasher struct {
 
 	// Workers is how many goroutines read and hash at the same time, all told. 0 and below mean GOMAXPROCS; no more than
 	// 1024 are used. Memory for buffers is in proportion to it: at most 5 MiB a worker. Files
-	// that are mapped, 4 MiB of each at once, are the page cache's memory.
+	// that are mapped, 8 MiB of each at once, are the page cache's memory.
 	Workers int
 
 	// Progress is told how many bytes were read since it was last called: an increment, from several goroutines at

@@ -14,7 +14,7 @@ const takeAtOnce = 4 << 20
 
 // partSize is how many bytes of a file that several workers hash by BLAKE3 one of them takes: whole windows, and a part of
 // the tree (package blake3).
-const partSize = 4 * windowSize
+const partSize = 2 * windowSize
 
 // shardsAtOnce returns how many shards a worker takes at once: one, or several small ones.
 func (p Plan) shardsAtOnce() int64 { return max(1, takeAtOnce/p.ShardSize) }

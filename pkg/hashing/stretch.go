@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	// windowSize is how many bytes of a file are mapped at once: many enough for mapping to cost nothing, few enough to stay
-	// small beside what else is in memory.
-	windowSize = 4 << 20
+	// windowSize is how many bytes of a file are mapped at once: many enough for mapping to cost little, few enough to stay
+	// small beside what else is in memory. Unmapping interrupts all cores of the program: with half as many, eight files on two
+	// cores take a hundredth longer.
+	windowSize = 8 << 20
 
 	// mapFrom is how many bytes must be left of a stretch for mapping to cost less than reading.
 	mapFrom = 1 << 20

@@ -83,7 +83,7 @@ func WriteEach(d []*Digest, p [][]byte) {
 	}
 }
 
-// writeMany is WriteEach for four to Most digests, none of them crypto/sha256's.
+// writeMany is WriteEach for up to Most digests, none of them crypto/sha256's.
 func writeMany(d []*Digest, p [][]byte) {
 	var rest [Most][]byte
 	whole := len(p[0])

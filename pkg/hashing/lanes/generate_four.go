@@ -4,9 +4,10 @@ package main
 
 import "fmt"
 
-// four writes the block function for four streams: the unit that does their rounds always has one that it can begin. Two
-// states take four registers of the sixteen that the SHA extensions know; the message schedules are kept in those that
-// AVX-512 has besides, and moved to and fro, which costs a core nothing.
+// four writes the block function for four streams: the unit that does their rounds always has one that it can begin. Their
+// states take eight of the sixteen registers that the SHA extensions know; the message schedules are kept in those that AVX-512
+// has besides, and moved to and fro, which costs a core nothing. AVX-512 could make all four schedules in one register, but on
+// Zen 5 its rotations take time from the unit that does the rounds; SHA256MSG1 and SHA256MSG2 do not.
 //
 // No more than 128 bits of any register are used: some CPUs are slow when instructions of SSE meet one of which more is in use.
 func four() {

@@ -17,8 +17,8 @@ type worker struct {
 	idle     chan struct{} // see schedule
 	fed      bool          // the schedule's: it has something to do
 
-	slots  [ahead + (lanes.Most+few)/piecesPerSlot]*slot // of stream, and those whose
-	pieces [][]byte                                      // the sides take; here are the free ones
+	slots  [ahead + (lanes.Most+few)/piecesPerSlot]*slot // of stream, and those that are cut into pieces
+	pieces [][]byte                                      // that no side has
 
 	kept []kept          // see small
 	runs []*run          // of fill

@@ -1,8 +1,8 @@
 // Package lanes computes SHA-256 (FIPS 180-4), several digests at a time on one core. A core with SHA instructions spends half
 // of a digest's time waiting for the digest's own last result; with a second digest to go on with, it computes both in
-// little more than the time of one. With four it never waits, if AVX-512 makes their message schedules meanwhile. A core whose
-// AVX-512 registers are as wide inside as outside computes sixteen, each more slowly, and all together in half of the time that
-// they take by two.
+// little more than the time of one. With four it hardly ever waits, if it has AVX-512's registers to keep their messages in. A core
+// on which those are as wide inside as outside computes sixteen, each more slowly, and all together in half of the time that they
+// take by two.
 //
 // Start with [New], [WriteSame] for two digests of the same bytes, [WritePair] for two of different bytes, and [WriteEach] for
 // many: [AtOnce] says how many it had best be given. Where the machine has no SHA instructions of amd64, under the build tag
